@@ -87,9 +87,9 @@ def student(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_teacher_is_trained_and_links_to_its_demonstrations(teacher: Path, demos: Path) -> None:
-    card = DIFFUSION.load(teacher)[1]
+    metadata = DIFFUSION.load(teacher)[1]
     sha256 = DemonstrationSet.load(demos).sha256
-    assert load_linked(teacher).sha256 == card.data_sha256 == sha256
+    assert load_linked(teacher).sha256 == metadata.data_sha256 == sha256
     assert not (teacher / FILE_NAME).exists()
     report = json.loads((teacher / "report.json").read_text())
     assert (report["method"], report["task"], report["steps"]) == ("ddpm", "avoiding", 120)
@@ -105,11 +105,11 @@ def test_a_teacher_is_trained_and_links_to_its_demonstrations(teacher: Path, dem
 
 
 def test_a_student_is_distilled_from_the_teachers_folder_alone(student: Path, teacher: Path) -> None:
-    card = MIXTURE.load(student)[1]
+    metadata = MIXTURE.load(student)[1]
     report = json.loads((student / "report.json").read_text())
     assert (report["method"], report["steps"], report["settings"]["experts"]) == ("vdd", 60, 3)
     assert report["seconds"] > 0
-    assert report["teacher_sha256"] == card.teacher_sha256 == model_sha256(teacher)
+    assert report["teacher_sha256"] == metadata.teacher_sha256 == model_sha256(teacher)
     assert set(read_curves(student)) == set(report["last"]) == {"disagreement", "gating_entropy", "experts_used"}
     assert imread(student / "training.png").ndim == 3
 

@@ -20,7 +20,7 @@ from trainings import train_teacher
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.learning.fit.checkpoint import (
-    CARD_FILE,
+    METADATA_FILE,
     MODEL_FILE,
     STATE_FILE,
     CheckpointMetadata,
@@ -36,7 +36,7 @@ from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.learning.students.mixture import StudentConfig
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.5])}
-CARD = CheckpointMetadata(
+METADATA = CheckpointMetadata(
     structure="diffusion",
     method="ddpm",
     task="avoiding",
@@ -61,26 +61,26 @@ def write(folder: Path, text: str) -> None:
 
 
 def test_a_saved_model_reads_back(tmp_path: Path) -> None:
-    save_model(tmp_path / "new", TENSORS, CARD)
-    card, tensors = load_model(tmp_path / "new")
-    assert card == CARD
+    save_model(tmp_path / "new", TENSORS, METADATA)
+    metadata, tensors = load_model(tmp_path / "new")
+    assert metadata == METADATA
     assert tensors.keys() == TENSORS.keys()
     assert all(torch.equal(tensors[name], value) for name, value in TENSORS.items())
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [CARD_FILE, MODEL_FILE]
-    assert CheckpointMetadata.from_json((tmp_path / "new" / CARD_FILE).read_text(), tmp_path) == CARD
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [METADATA_FILE, MODEL_FILE]
+    assert CheckpointMetadata.from_json((tmp_path / "new" / METADATA_FILE).read_text(), tmp_path) == METADATA
 
 
 def test_the_digest_is_of_the_weights(tmp_path: Path) -> None:
-    save_model(tmp_path, TENSORS, CARD)
+    save_model(tmp_path, TENSORS, METADATA)
     before = model_sha256(tmp_path)
-    save_model(tmp_path, TENSORS, CARD)
+    save_model(tmp_path, TENSORS, METADATA)
     assert model_sha256(tmp_path) == before
-    save_model(tmp_path, {**TENSORS, "bias": torch.tensor([1.6])}, CARD)
+    save_model(tmp_path, {**TENSORS, "bias": torch.tensor([1.6])}, METADATA)
     assert model_sha256(tmp_path) != before
 
 
 def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
-    save_model(tmp_path, TENSORS, CARD)
+    save_model(tmp_path, TENSORS, METADATA)
     file = tmp_path / MODEL_FILE
     content = file.read_bytes()
     for length in [0, 1, 7, 8, 9, *range(10, len(content), 40), len(content) - 1]:
@@ -96,7 +96,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="truncated or not a safetensors file"):
         load_model(tmp_path)
     save_file(TENSORS, tmp_path / MODEL_FILE)
-    with pytest.raises(CheckpointError, match="not a vdd_ros checkpoint: its header lacks a card"):
+    with pytest.raises(CheckpointError, match="not a vdd_ros checkpoint: its header lacks the metadata"):
         load_model(tmp_path)
 
 
@@ -127,13 +127,13 @@ def without(field: str) -> Callable[[dict[str, Any]], Any]:
         ("ctm", "one_step", {"conditions": 2}),
     ],
 )
-def test_a_card_of_version_1_is_read(tmp_path: Path, kind: str, structure: str, model: dict[str, Any]) -> None:
+def test_metadata_of_version_1_are_read(tmp_path: Path, kind: str, structure: str, model: dict[str, Any]) -> None:
     """Its kind implied the structure, and for one-step policies the number of noise levels."""
     new = ("structure", "method", "warnings")
-    old = {name: value for name, value in json.loads(CARD.to_json()).items() if name not in new}
+    old = {name: value for name, value in json.loads(METADATA.to_json()).items() if name not in new}
     own = {"kind": kind} if structure == "one_step" else model
     write(tmp_path, json.dumps({**old, "format_version": 1, "kind": kind, "model": {"width": 8, **own}}))
-    expected = replace(CARD, structure=structure, method=kind, model={"width": 8, **model})
+    expected = replace(METADATA, structure=structure, method=kind, model={"width": 8, **model})
     assert load_model(tmp_path)[0] == expected
     write(tmp_path, json.dumps({**old, "format_version": 1, "kind": "gan"}))
     with pytest.raises(CheckpointError, match="has the structure '' and the method 'gan'"):
@@ -148,15 +148,15 @@ def test_a_card_of_version_1_is_read(tmp_path: Path, kind: str, structure: str, 
             "checkpoint version 3; this version of vdd_ros reads 1 and 2",
         ),
         (without("format_version"), "has checkpoint version None"),
-        (without("structure"), "has a card that lacks structure"),
-        (without("observation"), "has a card that lacks observation"),
+        (without("structure"), "has metadata that lack structure"),
+        (without("observation"), "has metadata that lack observation"),
         (lambda fields: {**fields, "action": [["u"]]}, r"has a wrong action: it holds .*, not a pair of name and unit"),
         (lambda fields: {**fields, "surprise": 1}, "has the unknown field surprise"),
-        (lambda fields: 5, "has a damaged card"),
+        (lambda fields: 5, "has damaged metadata"),
     ],
 )
-def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
-    write(tmp_path, json.dumps(change(json.loads(CARD.to_json()))))
+def test_wrong_metadata_are_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
+    write(tmp_path, json.dumps(change(json.loads(METADATA.to_json()))))
     with pytest.raises(CheckpointError, match=message):
         load_model(tmp_path)
 
@@ -197,7 +197,7 @@ def test_a_wrong_card_is_refused(tmp_path: Path, change: Callable[[dict[str, Any
     ],
 )
 def test_a_field_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object, message: str) -> None:
-    write(tmp_path, json.dumps({**json.loads(CARD.to_json()), field: value}))
+    write(tmp_path, json.dumps({**json.loads(METADATA.to_json()), field: value}))
     with pytest.raises(CheckpointError, match=re.escape(message)):
         load_model(tmp_path)
 
@@ -214,28 +214,28 @@ def test_a_field_that_cannot_be_is_refused(tmp_path: Path, field: str, value: ob
     ],
 )
 def test_statistics_that_cannot_be_are_refused(tmp_path: Path, name: str, value: object, message: str) -> None:
-    card = json.loads(CARD.to_json())
-    write(tmp_path, json.dumps({**card, "statistics": {**card["statistics"], name: value}}))
+    metadata = json.loads(METADATA.to_json())
+    write(tmp_path, json.dumps({**metadata, "statistics": {**metadata["statistics"], name: value}}))
     with pytest.raises(CheckpointError, match=re.escape(message)):
         load_model(tmp_path)
 
 
 def test_an_entry_that_comes_twice_among_many_is_found_at_once(tmp_path: Path) -> None:
-    """Comparing each with each would take hours for what fits into a card."""
+    """Comparing each with each would take hours for what fits into the metadata."""
     entries = [[f"x{k}", "m"] for k in range(100_000)]
-    write(tmp_path, json.dumps({**json.loads(CARD.to_json()), "observation": [*entries, entries[-1]]}))
+    write(tmp_path, json.dumps({**json.loads(METADATA.to_json()), "observation": [*entries, entries[-1]]}))
     with pytest.raises(CheckpointError, match="has a wrong observation: it has the entry 'x99999' twice"):
         load_model(tmp_path)
 
 
-def test_a_card_that_is_not_json_is_refused(tmp_path: Path) -> None:
+def test_metadata_that_are_not_json_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "{")
-    with pytest.raises(CheckpointError, match=r"the card of .*is not JSON"):
+    with pytest.raises(CheckpointError, match=r"the metadata of .*is not JSON"):
         load_model(tmp_path)
 
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
-    save_model(tmp_path, TENSORS, CARD)
+    save_model(tmp_path, TENSORS, METADATA)
     with pytest.raises(
         CheckpointError, match="holds a diffusion policy made by 'ddpm', but a mixture policy is needed"
     ):
@@ -243,9 +243,9 @@ def test_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_digests_and_warnings_are_kept(tmp_path: Path) -> None:
-    card = replace(CARD, data_sha256=None, warnings=("the teacher learned from unknown demonstrations",))
-    save_model(tmp_path, TENSORS, card)
-    assert load_model(tmp_path)[0] == card
+    metadata = replace(METADATA, data_sha256=None, warnings=("the teacher learned from unknown demonstrations",))
+    save_model(tmp_path, TENSORS, metadata)
+    assert load_model(tmp_path)[0] == metadata
 
 
 @pytest.fixture(scope="module")
@@ -260,16 +260,16 @@ def test_a_model_that_could_not_be_read_again_is_not_trained(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match="levels is 100001; it must be at most 100,000"):
         train_teacher(small_demonstrations(), tmp_path / "T", config)
     with pytest.raises(CheckpointError, match="has the rate_hz nan"):
-        save_model(tmp_path / "S", TENSORS, replace(CARD, rate_hz=float("nan")))
+        save_model(tmp_path / "S", TENSORS, replace(METADATA, rate_hz=float("nan")))
     assert not (tmp_path / "S").exists()
 
 
-def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher: Path) -> None:
-    card, tensors = load_model(teacher)
-    save_model(tmp_path, tensors, replace(card, model={**card.model, "width": 6}))
-    with pytest.raises(CheckpointError, match="do not fit their own card"):
+def test_weights_or_metadata_of_another_model_are_refused(tmp_path: Path, teacher: Path) -> None:
+    metadata, tensors = load_model(teacher)
+    save_model(tmp_path, tensors, replace(metadata, model={**metadata.model, "width": 6}))
+    with pytest.raises(CheckpointError, match="do not fit their own metadata"):
         DIFFUSION.load(tmp_path)
-    save_model(tmp_path, tensors, replace(card, model={**card.model, "blocks": 6}))
+    save_model(tmp_path, tensors, replace(metadata, model={**metadata.model, "blocks": 6}))
     with pytest.raises(CheckpointError, match=r"describes another model .*blocks"):
         DIFFUSION.load(tmp_path)
 
@@ -278,13 +278,13 @@ def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher:
     ("change", "message"),
     [
         ({"width": 10**9}, "width is 1000000000; it must be from 0 to 1,048,576"),
-        ({"width": 2**20}, "do not fit their own card .*has the shape"),
+        ({"width": 2**20}, "do not fit their own metadata .*has the shape"),
         ({"width": "4"}, "width is '4'"),
         ({"width": 4.5}, "width is '4.5'"),
         ({"width": True}, "width is 'True'"),
         ({"width": 1}, "width is 1"),
         ({"layers": 10**6}, "layers is 1000000; it must be from 0 to 1,000"),
-        ({"layers": 900}, "do not fit their own card .*lack"),
+        ({"layers": 900}, "do not fit their own metadata .*lack"),
         ({"levels": 10**9}, "levels is 1000000000"),
         ({"levels": 1}, "levels is 1; it must be from 2"),
         ({"octaves": 1000}, "octaves is 1000"),
@@ -295,8 +295,8 @@ def test_weights_or_a_card_of_another_model_are_refused(tmp_path: Path, teacher:
         ({"kind": 3}, "kind is '3'"),
         ({"kind": "dppm"}, "unknown teacher 'dppm'; known: .*; did you mean 'ddpm'"),
         ({"sigma_min": 0.0}, "sigma_min is 0.0; it must be above 0"),
-        ({"obs_dim": 7}, "obs_dim is 7, but the card has 4 entries"),
-        ({"act_dim": 1}, "act_dim is 1, but the card has 2 entries"),
+        ({"obs_dim": 7}, "obs_dim is 7, but the metadata have 4 entries"),
+        ({"act_dim": 1}, "act_dim is 1, but the metadata have 2 entries"),
         ({"dropout": -1.0}, "dropout is -1.0"),
     ],
 )
@@ -304,15 +304,15 @@ def test_a_model_that_cannot_be_is_refused_before_it_is_built(
     tmp_path: Path, teacher: Path, change: dict[str, Any], message: str
 ) -> None:
     """Within the memory that this process may have: a layer of a width of 2^20 has 4 TiB."""
-    card, tensors = load_model(teacher)
-    save_model(tmp_path, tensors, replace(card, model={**card.model, **change}))
+    metadata, tensors = load_model(teacher)
+    save_model(tmp_path, tensors, replace(metadata, model={**metadata.model, **change}))
     with pytest.raises(CheckpointError, match=message):
         DIFFUSION.load(tmp_path)
 
 
 def test_a_least_deviation_that_no_student_has_is_refused(tmp_path: Path) -> None:
     shape = StudentConfig(history=1, obs_dim=2, horizon=1, act_dim=1, floor=1.5)
-    save_model(tmp_path, TENSORS, replace(CARD, structure="mixture", method="vdd", model=asdict(shape)))
+    save_model(tmp_path, TENSORS, replace(METADATA, structure="mixture", method="vdd", model=asdict(shape)))
     with pytest.raises(CheckpointError, match=r"floor is 1\.5; it must be below 1"):
         MIXTURE.load(tmp_path)
 
@@ -330,16 +330,16 @@ def test_a_least_deviation_that_no_student_has_is_refused(tmp_path: Path) -> Non
 def test_weights_of_another_type_or_that_are_not_finite_are_refused(
     tmp_path: Path, teacher: Path, change: Callable[[torch.Tensor], torch.Tensor], message: str
 ) -> None:
-    card, tensors = load_model(teacher)
+    metadata, tensors = load_model(teacher)
     name = next(name for name, value in tensors.items() if value.ndim == 2 and value.shape[0] != value.shape[1])
-    save_model(tmp_path, {**tensors, name: change(tensors[name])}, card)
+    save_model(tmp_path, {**tensors, name: change(tensors[name])}, metadata)
     with pytest.raises(CheckpointError, match=message):
         DIFFUSION.load(tmp_path)
 
 
 def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
     header = {"weight": {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4 * 10**12]}}
-    header["__metadata__"] = {"vdd_ros": CARD.to_json()}
+    header["__metadata__"] = {"vdd_ros": METADATA.to_json()}
     text = json.dumps(header).encode()
     (tmp_path / MODEL_FILE).write_bytes(len(text).to_bytes(8, "little") + text + bytes(100))
     with pytest.raises(CheckpointError, match="truncated"):
@@ -347,17 +347,17 @@ def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> N
 
 
 def test_a_loaded_teacher_is_frozen(teacher: Path) -> None:
-    network, card = DIFFUSION.load(teacher)
+    network, metadata = DIFFUSION.load(teacher)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert card.method == "ddpm"
+    assert metadata.method == "ddpm"
 
 
 @pytest.mark.parametrize("crash_at", [1, 2])
 def test_a_crash_between_writes_leaves_a_readable_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash_at: int
 ) -> None:
-    save_model(tmp_path, TENSORS, CARD)
+    save_model(tmp_path, TENSORS, METADATA)
     renames = 0
 
     def crash(source: Path, target: Path) -> None:
@@ -368,11 +368,13 @@ def test_a_crash_between_writes_leaves_a_readable_checkpoint(
         source.rename(target)
 
     monkeypatch.setattr(os, "replace", crash)
-    newer = replace(CARD, steps=8)
+    newer = replace(METADATA, steps=8)
     with pytest.raises(OSError, match="no space left"):
         save_model(tmp_path, {**TENSORS, "bias": torch.tensor([9.0])}, newer)
-    card, tensors = load_model(tmp_path)
-    assert (card.steps, float(tensors["bias"])) == ((7, 1.5) if crash_at == 1 else (8, 9.0)), "card and weights agree"
+    metadata, tensors = load_model(tmp_path)
+    assert (metadata.steps, float(tensors["bias"])) == ((7, 1.5) if crash_at == 1 else (8, 9.0)), (
+        "metadata and weights agree"
+    )
 
 
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(tmp_path: Path) -> None:

@@ -425,11 +425,11 @@ def teacher_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 @pytest.mark.parametrize("method", METHODS)
 def test_a_policy_takes_over_what_the_teacher_is(tmp_path: Path, teacher_folder: Path, method: str) -> None:
     config = TINY[method]
-    card = distil_consistency(teacher_folder, small_demonstrations(), tmp_path, config)
+    metadata = distil_consistency(teacher_folder, small_demonstrations(), tmp_path, config)
     model, again = ONE_STEP.load(tmp_path)
-    assert again == card
-    assert (card.method, card.steps, card.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
-    assert card.settings == dataclasses.asdict(config)
+    assert again == metadata
+    assert (metadata.method, metadata.steps, metadata.teacher_sha256) == (method, 3, model_sha256(teacher_folder))
+    assert metadata.settings == dataclasses.asdict(config)
     assert (model.config.history, model.config.horizon, model.config.goal_length) == (3, 2, 1)
     sample = model.sample(model.encode(torch.randn(5, 3, 4), torch.randn(5, 1, 4)), 9 * torch.randn(5, 7, 4))
     low, high = Statistics.of(small_demonstrations()).standard_limits()
@@ -461,9 +461,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
 
 def test_other_demonstrations_than_the_teachers_are_a_warning(tmp_path: Path, teacher_folder: Path) -> None:
     other = small_demonstrations(seed=1)
-    card = distil_consistency(teacher_folder, other, tmp_path, TINY["cd"])
-    assert card.data_sha256 == other.sha256
-    assert [text.partition(" (")[0] for text in card.warnings] == ["the teacher learned from other demonstrations"]
+    metadata = distil_consistency(teacher_folder, other, tmp_path, TINY["cd"])
+    assert metadata.data_sha256 == other.sha256
+    assert [text.partition(" (")[0] for text in metadata.warnings] == ["the teacher learned from other demonstrations"]
 
 
 def test_a_teacher_is_not_a_one_step_policy(teacher_folder: Path) -> None:

@@ -159,28 +159,28 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path, change: dict[str, Any]) -> None:
     config = dataclasses.replace(TINY, **change)
-    card = distil(teacher, small_demonstrations(), tmp_path, config)
+    metadata = distil(teacher, small_demonstrations(), tmp_path, config)
     student, again = MIXTURE.load(tmp_path)
-    assert again == card
-    assert (card.method, card.steps, card.teacher_sha256) == ("vdd", 3, model_sha256(teacher))
-    assert card.statistics == Statistics.of(small_demonstrations()).to_lists()
+    assert again == metadata
+    assert (metadata.method, metadata.steps, metadata.teacher_sha256) == ("vdd", 3, model_sha256(teacher))
+    assert metadata.statistics == Statistics.of(small_demonstrations()).to_lists()
     assert (student.config.history, student.config.horizon) == (3, 2)
-    assert card.settings == dataclasses.asdict(config)
+    assert metadata.settings == dataclasses.asdict(config)
     mixture = student(torch.randn(5, 3, 4))
     assert mixture.mean.shape == (5, 3, 4)
     assert mixture.diagonal == (config.covariance == "diagonal")
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_other_demonstrations_than_the_teachers_are_a_warning_that_card_and_file_keep(
+def test_other_demonstrations_than_the_teachers_are_a_warning_in_checkpoint_and_policy_file(
     tmp_path: Path, teacher: Path, known: bool
 ) -> None:
     """A teacher that others trained does not know its demonstrations."""
-    card, tensors = load_model(teacher)
-    save_model(tmp_path / "T", tensors, card if known else dataclasses.replace(card, data_sha256=None))
+    metadata, tensors = load_model(teacher)
+    save_model(tmp_path / "T", tensors, metadata if known else dataclasses.replace(metadata, data_sha256=None))
     other = small_demonstrations(seed=1)
     distil(tmp_path / "T", other, tmp_path / "S", TINY)
-    card = MIXTURE.load(tmp_path / "S")[1]
+    metadata = MIXTURE.load(tmp_path / "S")[1]
     learned = (
         f"other demonstrations (sha256 {small_demonstrations().sha256[:12]})" if known else "unknown demonstrations"
     )
@@ -188,7 +188,7 @@ def test_other_demonstrations_than_the_teachers_are_a_warning_that_card_and_file
         f"the teacher learned from {learned}; it was distilled at the states of those with the sha256 "
         f"{other.sha256[:12]}",
     )
-    assert (card.data_sha256, card.warnings) == (other.sha256, expected)
+    assert (metadata.data_sha256, metadata.warnings) == (other.sha256, expected)
     export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
     spec = OnnxPolicy.load(tmp_path / "s.onnx").spec
     assert (spec.data_sha256, spec.warnings) == (other.sha256, expected)
@@ -239,9 +239,9 @@ def test_every_teacher_can_be_distilled_with_goals_and_chunks(tmp_path: Path, ki
     shape = {**SMALL, "backbone": backbone, "heads": 2}
     config = TrainConfig(**shape, teacher=kind, history=2, horizon=4, goal_length=2)
     made = train_teacher(small_demonstrations(), tmp_path / "T", config)
-    teacher, card = DIFFUSION.load(tmp_path / "T")
-    assert card == made
-    assert (card.method, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
+    teacher, metadata = DIFFUSION.load(tmp_path / "T")
+    assert metadata == made
+    assert (metadata.method, teacher.config.kind, teacher.config.goal_length) == (kind, kind, 2)
     distil(tmp_path / "T", small_demonstrations(), tmp_path / "S", DistilConfig(**shape, experts=3, pool_copies=1))
     student, _ = MIXTURE.load(tmp_path / "S")
     assert (student.config.goal_length, student.config.horizon) == (2, 4)

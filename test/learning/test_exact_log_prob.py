@@ -27,7 +27,7 @@ STD, MEAN = (0.02, 5.0), (0.3, -40.0)
 """Of the two action entries: units that differ by orders of magnitude."""
 
 
-def card(student: MixtureStudent, size: int) -> CheckpointMetadata:
+def metadata(student: MixtureStudent, size: int) -> CheckpointMetadata:
     shape = vars(student.config)
     statistics = {
         "observation_mean": [1.0, 2.0],
@@ -50,7 +50,7 @@ def policy_file(size: int, covariance: Covariance, folder: Path) -> Path:
     student = MixtureStudent(StudentConfig(**shape, act_dim=size, experts=EXPERTS, covariance=covariance))
     for head in (student.gating, student.mean, student.scale):
         torch.nn.init.normal_(head.last.weight, std=0.3)
-    save_model(folder, student.state_dict(), card(student, size))
+    save_model(folder, student.state_dict(), metadata(student, size))
     export(folder, folder / "policy.onnx", ExportConfig(novelty=False))
     return folder / "policy.onnx"
 

@@ -50,7 +50,7 @@ def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def student(request: pytest.FixtureRequest, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     covariance: Covariance = request.param
     folder = tmp_path_factory.mktemp("student")
-    backbone = card_of(teacher).model["backbone"]
+    backbone = metadata_of(teacher).model["backbone"]
     config = DistilConfig(
         steps=2, batch=4, experts=5, covariance=covariance, pool_samples=2, floor=0.3, backbone=backbone, **SMALL
     )
@@ -71,21 +71,21 @@ def run(file: Path, inputs: Arrays) -> Arrays:
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def card_of(folder: Path) -> CheckpointMetadata:
+def metadata_of(folder: Path) -> CheckpointMetadata:
     return load_model(folder)[0]
 
 
 def draw_inputs(folder: Path, rows: int = ROWS, seed: int = 0) -> Arrays:
     """Draw random inputs of a student."""
-    card, random = card_of(folder), np.random.default_rng(seed)
-    mean, std = (np.array(card.statistics[f"observation_{moment}"]) for moment in ("mean", "std"))
+    metadata, random = metadata_of(folder), np.random.default_rng(seed)
+    mean, std = (np.array(metadata.statistics[f"observation_{moment}"]) for moment in ("mean", "std"))
     inputs = {
-        name: mean + std * random.standard_normal((rows, card.model[length], 4))
+        name: mean + std * random.standard_normal((rows, metadata.model[length], 4))
         for name, length in (("observation", "history"), ("goal", "goal_length"))
-        if card.model[length]
+        if metadata.model[length]
     }
     inputs |= {
-        "noise": random.standard_normal((rows, card.model["horizon"], 2)),
+        "noise": random.standard_normal((rows, metadata.model["horizon"], 2)),
         "expert_uniform": random.random(rows),
     }
     return {name: value.astype(np.float32) for name, value in inputs.items()}
@@ -93,7 +93,7 @@ def draw_inputs(folder: Path, rows: int = ROWS, seed: int = 0) -> Arrays:
 
 def states(folder: Path, inputs: Arrays) -> list[Tensor]:
     """Return the standardised observation and the goal, if any."""
-    statistics = Statistics.from_lists(card_of(folder).statistics)
+    statistics = Statistics.from_lists(metadata_of(folder).statistics)
     given = [torch.from_numpy(inputs[name]) for name in ("observation", "goal") if name in inputs]
     return [(value - statistics.observation_mean) / statistics.observation_std for value in given]
 
@@ -113,7 +113,7 @@ def test_a_student_acts_as_its_mixture_says(student: Path, student_file: Path) -
     expert = (np.cumsum(gating, axis=1) <= inputs["expert_uniform"][:, None]).sum(1)
     rows = np.arange(ROWS)
     drawn = mean[rows, expert] + np.einsum("bij,bj->bi", factor[rows, expert], inputs["noise"].reshape(ROWS, -1))
-    lists = card_of(student).statistics
+    lists = metadata_of(student).statistics
     physical = drawn.reshape(inputs["noise"].shape) * lists["action_std"] + lists["action_mean"]
     expected = np.clip(physical, lists["action_low"], lists["action_high"])
     np.testing.assert_array_equal(outputs["expert"], expert)
@@ -128,7 +128,7 @@ def test_zero_noise_gives_the_mean_of_the_named_expert(student: Path, student_fi
     inputs = draw_inputs(student)
     inputs["noise"][:] = 0
     _, mean, _ = mixtures(student, inputs)
-    lists = card_of(student).statistics
+    lists = metadata_of(student).statistics
     for expert in range(5):
         inputs["expert_uniform"][:] = -(2 + expert)
         outputs = run(student_file, inputs)
@@ -180,7 +180,7 @@ def test_log_prob_is_the_log_density_of_what_the_graph_draws(student: Path, stud
     inputs["expert_uniform"] = random.random(count, dtype=np.float32)
     inputs["noise"] = random.standard_normal(inputs["noise"].shape, dtype=np.float32)
     outputs = run(student_file, inputs)
-    lists = card_of(student).statistics
+    lists = metadata_of(student).statistics
     low, high = np.array(lists["action_low"]), np.array(lists["action_high"])
     inside = (np.abs(outputs["action"][:, 0] - (low + high) / 2) < 0.3 * (high - low)).all(1)
     ratio = inside / np.prod(0.6 * (high - low)) * np.exp(-outputs["log_prob"].astype(float))
@@ -191,14 +191,14 @@ def test_log_prob_is_the_log_density_of_what_the_graph_draws(student: Path, stud
 def test_log_prob_is_the_density_in_physical_units(student: Path, student_file: Path) -> None:
     inputs = draw_inputs(student)
     outputs = run(student_file, inputs)
-    lists = card_of(student).statistics
+    lists = metadata_of(student).statistics
     action = (outputs["action"] - np.array(lists["action_mean"])) / lists["action_std"]
     gating, mean, factor = (value.astype(float) for value in mixtures(student, inputs))
     residual = np.linalg.solve(factor, (action.reshape(ROWS, 1, -1) - mean)[..., None])[..., 0]
     size = mean.shape[2]
     scale = np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(2)
     joint = np.log(gating) - 0.5 * (residual**2).sum(2) - scale - 0.5 * size * math.log(2 * math.pi)
-    log_volume = card_of(student).model["horizon"] * np.log(lists["action_std"]).sum()
+    log_volume = metadata_of(student).model["horizon"] * np.log(lists["action_std"]).sum()
     expected = np.log(np.exp(joint).sum(1)) - log_volume
     np.testing.assert_allclose(outputs["log_prob"], expected, rtol=1e-4, atol=1e-3)
 
@@ -227,11 +227,11 @@ def test_a_teacher_acts_as_its_sampler_does(
     spec = export(teacher, tmp_path / "teacher.onnx", ExportConfig(steps=steps, sampler=sampler, schedule=schedule))
     inputs = teacher_inputs(teacher, steps)
     action = run(tmp_path / "teacher.onnx", inputs)["action"]
-    network, card = DIFFUSION.load(teacher)
+    network, metadata = DIFFUSION.load(teacher)
     noise = torch.from_numpy(inputs["noise"]).flatten(2)[:, None]  # (B, 1, steps, D)
     with torch.no_grad():
         sample = network.sample(network.encode(*states(teacher, inputs)), noise, sampler, schedule)
-    lists = card.statistics
+    lists = metadata.statistics
     physical = sample.reshape(action.shape).numpy() * lists["action_std"] + lists["action_mean"]
     np.testing.assert_allclose(action, physical, atol=1e-3 * max(lists["action_std"]))
     assert (action >= np.array(lists["action_low"], np.float32)).all()
@@ -267,17 +267,22 @@ def test_the_metadata_says_what_the_checkpoint_is(student: Path, teacher: Path, 
     spec = export(student, tmp_path / "deep" / "s.onnx", ExportConfig(seed=5), {"success": 0.5})
     model = onnx.load(tmp_path / "deep" / "s.onnx")
     assert PolicySpec.from_json({entry.key: entry.value for entry in model.metadata_props}["vdd_ros.policy"]) == spec
-    card = card_of(student)
-    assert (spec.method, spec.task, spec.experts, spec.covariance) == ("vdd", "avoiding", 5, card.model["covariance"])
+    metadata = metadata_of(student)
+    assert (spec.method, spec.task, spec.experts, spec.covariance) == (
+        "vdd",
+        "avoiding",
+        5,
+        metadata.model["covariance"],
+    )
     for name in ("history", "horizon", "goal_length"):
-        assert getattr(spec, name) == card.model[name]
-    assert spec.rate_hz == card.rate_hz
-    assert [entry.name for entry in spec.observation] == [entry.name for entry in card.observation]
-    assert [entry.low for entry in spec.action] == card.statistics["action_low"]
-    assert [entry.high for entry in spec.action] == card.statistics["action_high"]
-    assert list(spec.statistics.action_std) == card.statistics["action_std"]
+        assert getattr(spec, name) == metadata.model[name]
+    assert spec.rate_hz == metadata.rate_hz
+    assert [entry.name for entry in spec.observation] == [entry.name for entry in metadata.observation]
+    assert [entry.low for entry in spec.action] == metadata.statistics["action_low"]
+    assert [entry.high for entry in spec.action] == metadata.statistics["action_high"]
+    assert list(spec.statistics.action_std) == metadata.statistics["action_std"]
     assert spec.data_sha256 == small_demonstrations().sha256
-    assert spec.teacher_sha256 == card.teacher_sha256
+    assert spec.teacher_sha256 == metadata.teacher_sha256
     assert spec.seeds == {"training": 0, "parity": 5}
     assert spec.fidelity == {"success": 0.5}
     assert spec.parity.max_error <= 1e-5
@@ -348,9 +353,9 @@ def test_the_teachers_digest_reaches_the_file(tmp_path: Path, teacher: Path) -> 
 
 def test_experts_at_the_limits_are_reported(tmp_path: Path, student: Path) -> None:
     """Graphs clip a hair inside the limits; such readings of an expert are not its parameters."""
-    card, tensors = load_model(student)
+    metadata, tensors = load_model(student)
     far = tensors | {"mean.last.bias": torch.full_like(tensors["mean.last.bias"], 1e3)}
-    save_model(tmp_path / "far", far, card)
+    save_model(tmp_path / "far", far, metadata)
     spec = export(tmp_path / "far", tmp_path / "far.onnx", ExportConfig(novelty=False))
     observation = np.tile(spec.statistics.observation_mean, (spec.history, 1)).astype(np.float32)
     goal = np.tile(observation[0], (spec.goal_length, 1)) if spec.goal_length else None
@@ -367,11 +372,11 @@ def test_a_one_step_policy_acts_as_its_model_does(tmp_path: Path, teacher: Path,
     spec = export(tmp_path / "S", tmp_path / "s.onnx", ExportConfig())
     inputs = draw_inputs(tmp_path / "S")
     del inputs["expert_uniform"]
-    model, card = ONE_STEP.load(tmp_path / "S")
+    model, metadata = ONE_STEP.load(tmp_path / "S")
     noise = torch.from_numpy(inputs["noise"]).flatten(1)[:, None]
     with torch.no_grad():
         sample = model.sample(model.encode(*states(tmp_path / "S", inputs)), noise)
-    lists = card.statistics
+    lists = metadata.statistics
     physical = sample.reshape(inputs["noise"].shape).numpy() * lists["action_std"] + lists["action_mean"]
     action = run(tmp_path / "s.onnx", inputs)["action"]
     np.testing.assert_allclose(action, physical, atol=1e-4 * max(lists["action_std"]))
@@ -399,13 +404,13 @@ def test_steep_actions_are_compared_by_their_slope(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Rounding grows by the slope; without it the file would be refused."""
-    card, tensors = load_model(student if kind == "student" else teacher)
+    metadata, tensors = load_model(student if kind == "student" else teacher)
     grown = {name: value * (30 if "weight" in name and value.ndim == 2 else 1) for name, value in tensors.items()}
-    wide = {"action_low": [-1e6] * len(card.action), "action_high": [1e6] * len(card.action)}
+    wide = {"action_low": [-1e6] * len(metadata.action), "action_high": [1e6] * len(metadata.action)}
     for name, value in wide.items():  # a teacher keeps them, standardised
         if name in grown:
             grown[name] = torch.full_like(grown[name], value[0])
-    save_model(tmp_path / "steep", grown, dataclasses.replace(card, statistics=card.statistics | wide))
+    save_model(tmp_path / "steep", grown, dataclasses.replace(metadata, statistics=metadata.statistics | wide))
     config = ExportConfig(steps=1, sampler="ddim", novelty=False)
     assert export(tmp_path / "steep", tmp_path / "steep.onnx", config).parity.max_error <= 1e-5
     monkeypatch.setattr(parity, "_slope", lambda _function, inputs, _units: np.ones(len(inputs["observation"])))

@@ -30,9 +30,9 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changed(teacher: Path, folder: Path, **fields: Any) -> Path:
-    """Write a copy of a checkpoint whose card says something else."""
-    card, tensors = load_model(teacher)
-    save_model(folder, tensors, dataclasses.replace(card, **fields))
+    """Write a copy of a checkpoint with other metadata."""
+    metadata, tensors = load_model(teacher)
+    save_model(folder, tensors, dataclasses.replace(metadata, **fields))
     return folder
 
 
@@ -92,8 +92,8 @@ def test_training_takes_the_least_deviation_and_says_so(tmp_path: Path, capsys: 
 
 
 def test_an_export_of_an_interrupted_run_says_how_far_it_came(tmp_path: Path, teacher: Path, capsys: Capture) -> None:
-    card = load_model(teacher)[0]
-    cut = changed(teacher, tmp_path / "T", steps=358, settings=card.settings | {"steps": 1500})
+    metadata = load_model(teacher)[0]
+    cut = changed(teacher, tmp_path / "T", steps=358, settings=metadata.settings | {"steps": 1500})
     assert export(cut, tmp_path / "p.onnx", "--json", str(tmp_path / "p.json")) == 0
     printed = capsys.readouterr()
     assert "358 of 1,500 steps, interrupted" in printed.out

@@ -127,8 +127,8 @@ def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:
     """Without averaging what is kept is what was trained last."""
     last, averaged = train(tmp_path / "last", ema_decay=0.0), train(tmp_path / "averaged", ema_decay=0.9)
     assert not all(torch.equal(last[name], averaged[name]) for name in last)
-    teacher, card = DIFFUSION.load(tmp_path / "last")
-    assert card.steps == 3
-    assert card.settings == dataclasses.asdict(dataclasses.replace(TINY, ema_decay=0.0))
+    teacher, metadata = DIFFUSION.load(tmp_path / "last")
+    assert metadata.steps == 3
+    assert metadata.settings == dataclasses.asdict(dataclasses.replace(TINY, ema_decay=0.0))
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     assert not teacher.training

@@ -27,8 +27,8 @@ from vdd_ros.learning.export.lean_blocks import carry_bias
 from vdd_ros.learning.export.lean_mixture import ExpertChoice
 from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
-from vdd_ros.learning.fit.card import CheckpointMetadata
 from vdd_ros.learning.fit.checkpoint import load_model
+from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import KINDS, load_any
 from vdd_ros.learning.methods.configs import CTMConfig, DistilConfig, ExportConfig, TrainConfig
@@ -61,21 +61,21 @@ def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 def bare_graph(folder: Path) -> tuple[Any, CheckpointMetadata]:
-    """Return the graph of a checkpoint, and its card."""
-    model, card = load_any(folder)
-    graph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), ExportConfig(steps=3))
-    return graph.eval(), card
+    """Return the graph of a checkpoint, and its metadata."""
+    model, metadata = load_any(folder)
+    graph = KINDS[metadata.structure].graph(model, Statistics.from_lists(metadata.statistics), ExportConfig(steps=3))
+    return graph.eval(), metadata
 
 
 def graph_of(folder: Path) -> nn.Module:
     """Return the graph of a checkpoint with its novelty."""
-    graph, card = bare_graph(folder)
-    return NoveltyGraph(graph, Novelty(fit_novelty(small_demonstrations(), Statistics.from_lists(card.statistics))))
+    graph, metadata = bare_graph(folder)
+    return NoveltyGraph(graph, Novelty(fit_novelty(small_demonstrations(), Statistics.from_lists(metadata.statistics))))
 
 
 def inputs_of(folder: Path, rows: int = 16) -> dict[str, Any]:
-    graph, card = bare_graph(folder)
-    return draw_inputs(graph, card, rows, np.random.default_rng(0))
+    graph, metadata = bare_graph(folder)
+    return draw_inputs(graph, metadata, rows, np.random.default_rng(0))
 
 
 @contextmanager
@@ -176,10 +176,10 @@ def test_experts_are_chosen_at_the_ends_by_number_and_by_likelihood() -> None:
 @pytest.mark.parametrize("checkpoints", ["gpt", "mlp of chunks"], indirect=True)
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "heun"])
 def test_lean_samplers_are_the_same_function(checkpoints: dict[str, Path], sampler: Sampler) -> None:
-    model, card = load_any(checkpoints["teacher"])
-    statistics = Statistics.from_lists(card.statistics)
+    model, metadata = load_any(checkpoints["teacher"])
+    statistics = Statistics.from_lists(metadata.statistics)
     config = ExportConfig(steps=3, sampler=sampler)
-    bare = KINDS[card.structure].graph(model, statistics, config)
+    bare = KINDS[metadata.structure].graph(model, statistics, config)
     assert isinstance(bare, DiffusionGraph)
     graph = ChainGraph(bare).eval().double()
     given = [torch.from_numpy(value).double() for value in inputs_of(checkpoints["teacher"]).values()]

@@ -310,9 +310,9 @@ def assert_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch, work: Callable
     assert load_model(folder / "parts")[0].steps == 17
     torch.manual_seed(99)
     work(folder / "parts", resume=True, **settings)
-    card, tensors = load_model(folder / "whole")
+    metadata, tensors = load_model(folder / "whole")
     again, resumed = load_model(folder / "parts")
-    assert again == card
+    assert again == metadata
     assert_same(resumed, tensors)
 
 

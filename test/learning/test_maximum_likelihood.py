@@ -194,9 +194,9 @@ def test_em_learns_a_density_whose_number_of_modes_depends_on_the_state(tmp_path
     Where the number of modes jumps, no smooth gating can follow.
     """
     demonstrations = demonstrations_of(*forking_pairs(20_000, seed=0))
-    card = fit_mixture(demonstrations, tmp_path, TOY)
+    metadata = fit_mixture(demonstrations, tmp_path, TOY)
     student, _ = MIXTURE.load(tmp_path)
-    statistics = Statistics.from_lists(card.statistics)
+    statistics = Statistics.from_lists(metadata.statistics)
     action = torch.linspace(-5, 5, 2_001, dtype=torch.float64)
     standard = ((action - statistics.action_mean) / statistics.action_std).float()
     state = torch.tensor([-0.8, -0.5, -0.2, 0.2, 0.3, 0.7, 0.85])
@@ -223,9 +223,9 @@ def test_imc_leaves_out_what_one_expert_cannot_explain_and_em_does_not(tmp_path:
         config = dataclasses.replace(TOY, experts=1, steps=300)
         config = config if eta is None else imc(config, eta=eta)
         folder = tmp_path / str(eta)
-        card = fit_mixture(demonstrations, folder, config)
+        metadata = fit_mixture(demonstrations, folder, config)
         student, _ = MIXTURE.load(folder)
-        statistics = Statistics.from_lists(card.statistics)
+        statistics = Statistics.from_lists(metadata.statistics)
         with torch.no_grad():
             middle = student(torch.zeros(1, 1, 1)).mean.flatten()
         return float(middle * statistics.action_std + statistics.action_mean)
@@ -237,16 +237,16 @@ def test_imc_leaves_out_what_one_expert_cannot_explain_and_em_does_not(tmp_path:
 
 
 @pytest.mark.parametrize("method", ["em", "imc"])
-def test_the_card_says_what_was_trained(tmp_path: Path, method: str) -> None:
+def test_the_metadata_describe_the_training(tmp_path: Path, method: str) -> None:
     demonstrations = small_demonstrations()
     config = dataclasses.replace(TINY, horizon=2, goal_length=2, revive_every=2)
     config = config if method == "em" else imc(config)
-    card = fit_mixture(demonstrations, tmp_path, config)
+    metadata = fit_mixture(demonstrations, tmp_path, config)
     student, again = MIXTURE.load(tmp_path)
-    assert again == card
-    assert (card.method, card.steps, card.teacher_sha256) == (method, 3, None)
-    assert card.data_sha256 == demonstrations.sha256
-    assert card.settings == dataclasses.asdict(config)
+    assert again == metadata
+    assert (metadata.method, metadata.steps, metadata.teacher_sha256) == (method, 3, None)
+    assert metadata.data_sha256 == demonstrations.sha256
+    assert metadata.settings == dataclasses.asdict(config)
     mixture = student(torch.randn(5, 2, 4), torch.randn(5, 2, 4))
     assert mixture.mean.shape == (5, 3, 4)
 

@@ -86,8 +86,8 @@ def test_a_policy_file_takes_and_gives_physical_units(tmp_path: Path, way: str) 
         experts=1,
         normalisation=f"{way},tcp_y=none",
     )
-    card = fit_mixture(SET, tmp_path / "E", config)
-    assert card.settings["normalisation"] == f"{way},tcp_y=none"
+    metadata = fit_mixture(SET, tmp_path / "E", config)
+    assert metadata.settings["normalisation"] == f"{way},tcp_y=none"
     export(tmp_path / "E", tmp_path / "e.onnx", ExportConfig(novelty=False))
     (mean, scale), (offset, factor) = (
         ((low + high) / 2, (high - low) / 2) if way == "min-max" else (0 * low, 1 + 0 * low)

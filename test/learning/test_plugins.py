@@ -306,12 +306,12 @@ def test_a_teacher_of_another_program_is_read_by_its_kind(tmp_path: Path, monkey
     def load(path: Path) -> ForeignTeacher | None:
         if not (path / "weights.txt").exists():
             return None
-        teacher, card, _ = DIFFUSION.read(ours)
-        return ForeignTeacher(teacher, replace(card, data_sha256=None), "5" * 64)
+        teacher, metadata, _ = DIFFUSION.read(ours)
+        return ForeignTeacher(teacher, replace(metadata, data_sha256=None), "5" * 64)
 
     monkeypatch.setitem(TEACHERS._loaded, "ddpm", replace(TEACHERS.get("ddpm"), load=load))
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         DIFFUSION.load(tmp_path)
-    card = distil(theirs, demonstrations, tmp_path / "S", DistilConfig(**tiny, experts=2, pool_copies=1))  # type: ignore[arg-type]
-    assert (card.teacher_sha256, len(card.warnings)) == ("5" * 64, 1)
+    metadata = distil(theirs, demonstrations, tmp_path / "S", DistilConfig(**tiny, experts=2, pool_copies=1))  # type: ignore[arg-type]
+    assert (metadata.teacher_sha256, len(metadata.warnings)) == ("5" * 64, 1)
     assert export(theirs, tmp_path / "t.onnx", ExportConfig(steps=2, novelty=False)).structure == "diffusion"

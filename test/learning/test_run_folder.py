@@ -187,7 +187,7 @@ def test_two_trainings_in_one_folder(tmp_path: Path, options: dict[str, bool]) -
 
 
 def test_the_digest_of_a_teacher_is_of_what_was_read(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights and card, from the same bytes: another training may end just after they were read."""
+    """Weights and metadata, from the same bytes: another training may end just after they were read."""
     from vdd_ros.learning.methods import sources
 
     known = sources.TeacherSource.load(teacher, small_demonstrations(), torch.device("cpu")).sha256
@@ -208,12 +208,12 @@ def test_the_digest_of_a_teacher_is_of_what_was_read(teacher: Path, monkeypatch:
     assert count == 1
 
 
-def test_the_digest_covers_the_card(teacher: Path) -> None:
+def test_the_digest_covers_the_metadata(teacher: Path) -> None:
     from vdd_ros.learning.fit.checkpoint import load_model, model_sha256, save_model
 
     before = model_sha256(teacher)
-    card, tensors = load_model(teacher)
-    save_model(teacher, tensors, replace(card, rate_hz=card.rate_hz + 1))
+    metadata, tensors = load_model(teacher)
+    save_model(teacher, tensors, replace(metadata, rate_hz=metadata.rate_hz + 1))
     assert model_sha256(teacher) != before
     assert load_file(teacher / MODEL_FILE).keys() == tensors.keys()
-    assert json.loads((teacher / "model.json").read_text())["rate_hz"] == card.rate_hz + 1
+    assert json.loads((teacher / "model.json").read_text())["rate_hz"] == metadata.rate_hz + 1

@@ -16,8 +16,8 @@ from torch import Tensor
 from vdd_ros.features import Feature
 from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.fit import TrainingJob, fit
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.kinds import MIXTURE
 from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.mixture_training import start_student
@@ -137,7 +137,7 @@ def distil_target(target: Target, config: DistilConfig, folder: Path, states: in
     torch.manual_seed(config.seed)
     student = start_student(shape, config, pool, config.seed)
     job = TrainingJob(student, vdd_loss(student, teacher, pool, config), shape)
-    fit(folder, job, config, lambda made: _card(target, made), "exact target", resume=False)
+    fit(folder, job, config, lambda made: _metadata(target, made), "exact target", resume=False)
     return MIXTURE.load(folder)[0]
 
 
@@ -187,8 +187,8 @@ def _double(mixture: GaussianMixture) -> GaussianMixture:
     return GaussianMixture(mixture.log_gating.double(), mixture.mean.double(), mixture.factor.double())
 
 
-def _card(target: Target, made: TrainedModel) -> CheckpointMetadata:
-    """Return the card of a student of a target: units are standardised ones, and the limits far away."""
+def _metadata(target: Target, made: TrainedModel) -> CheckpointMetadata:
+    """Return the metadata of a student of a target: units are standardised ones, and the limits far away."""
     ones = {"observation": [1.0], "action": [1.0] * target.size}
     statistics = {f"{name}_std": values for name, values in ones.items()}
     statistics |= {f"{name}_mean": [0.0] * len(values) for name, values in ones.items()}

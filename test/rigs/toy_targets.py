@@ -153,12 +153,12 @@ def small_demonstrations(episodes: int = 4, length: int = 12, seed: int = 0) -> 
 
 def restless(folder: Path, scale: float) -> Path:
     """Give a checkpoint random weights, so that its outputs vary with its inputs, and actions reach their limits."""
-    card, tensors = load_model(folder)
+    metadata, tensors = load_model(folder)
     generator = torch.Generator().manual_seed(1)
     changed = {
         name: value + scale * torch.randn(value.shape, generator=generator) if value.isfinite().all() else value
         for name, value in tensors.items()
         if not name.startswith("action_")
     }
-    save_model(folder, tensors | changed, card)
+    save_model(folder, tensors | changed, metadata)
     return folder

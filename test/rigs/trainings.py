@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.learning.fit.card import CheckpointMetadata
+from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.methods.configs import (
     ConsistencyConfig,
     CTMConfig,

@@ -68,10 +68,10 @@ def _refuse_sampling_of_students(args: argparse.Namespace) -> None:
     from vdd_ros.learning.kinds import load_any
 
     given = [f"--{name}" for name in ("steps", "sampler", "schedule") if name in given_options(ExportConfig, args)]
-    if given and (card := load_any(args.checkpoint)[1]).structure != DIFFUSION:
+    if given and (metadata := load_any(args.checkpoint)[1]).structure != DIFFUSION:
         raise ConfigurationError(
             f"{' and '.join(given)}: only diffusion policies take sampling steps, but '{args.checkpoint}' holds a "
-            f"{card.structure} policy; omit the option"
+            f"{metadata.structure} policy; omit the option"
         )
 
 

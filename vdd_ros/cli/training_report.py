@@ -19,7 +19,7 @@ class _Machine(MachineFacts, ThreadFacts):
 
 
 class TrainingReport(TypedDict):
-    """The record of a training run: fields of the checkpoint's card, time in seconds, and last value of each curve."""
+    """The record of a training run: fields of the checkpoint's metadata, duration in s, last value of each curve."""
 
     structure: str
     method: str
@@ -37,31 +37,31 @@ class TrainingReport(TypedDict):
 
 
 def training_report(
-    card: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool
+    metadata: "CheckpointMetadata", curves: Curves, seconds: float, chosen: ThreadCount, resumed: bool
 ) -> TrainingReport:
     """Return the record of a training run.
 
     Args:
-        card: Of the checkpoint.
+        metadata: Metadata of the checkpoint.
         curves: Scalars of the training.
         seconds: Duration of the run.
         chosen: Its threads.
         resumed: Whether the run continued an earlier one.
     """
     return {
-        "structure": card.structure,
-        "method": card.method,
-        "task": card.task,
-        "steps": card.steps,
+        "structure": metadata.structure,
+        "method": metadata.method,
+        "task": metadata.task,
+        "steps": metadata.steps,
         "seconds": seconds,
         "resumed": resumed,
         "last": {name: curve.values[-1] for name, curve in curves.items()},
-        "settings": card.settings,
-        "data_sha256": card.data_sha256,
-        "teacher_sha256": card.teacher_sha256,
-        "warnings": card.warnings,
+        "settings": metadata.settings,
+        "data_sha256": metadata.data_sha256,
+        "teacher_sha256": metadata.teacher_sha256,
+        "warnings": metadata.warnings,
         "machine": {**machine_facts(), **thread_facts(chosen)},
-        "versions": card.versions,
+        "versions": metadata.versions,
     }
 
 

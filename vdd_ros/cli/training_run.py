@@ -82,7 +82,7 @@ def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "C
     threads = ThreadTrial(settle_threads(args))
     start = time.perf_counter()
     try:
-        card = train(threads)
+        metadata = train(threads)
     finally:
         if is_first() and (place := earlier(args.out)) is not None:
             tell(f"what {args.out} held before this run is in {place}")
@@ -90,10 +90,12 @@ def run_and_report(args: argparse.Namespace, train: Callable[["ThreadTrial"], "C
         return 0
     seconds = time.perf_counter() - start
     curves = read_curves(args.out)
-    report = training_report(card, curves, seconds, threads.chosen, resumed=args.resume)
+    report = training_report(metadata, curves, seconds, threads.chosen, resumed=args.resume)
     show(training_table(report, args.out))
-    for warning in card.warnings:
+    for warning in metadata.warnings:
         tell(f"warning: {warning}. Policy files of this model carry this warning too.")
-    save_figure(args.out / FIGURE_FILE, curves, f"{card.method} on {card.task}, seed {card.settings['seed']}")
+    save_figure(
+        args.out / FIGURE_FILE, curves, f"{metadata.method} on {metadata.task}, seed {metadata.settings['seed']}"
+    )
     keep_result(args, report)
     return 0

@@ -16,8 +16,8 @@ from vdd_ros.learning.diffusion.samplers import passes
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.export.graphs import DiffusionGraph, MixtureGraph, OneStepGraph
-from vdd_ros.learning.fit.card import CheckpointMetadata, check_sizes, read_shape
 from vdd_ros.learning.fit.checkpoint import load_model, read_model
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, check_sizes, read_shape
 from vdd_ros.learning.fit.run_folder import build
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.networks.backbones import NetworkConfig
@@ -51,7 +51,7 @@ class Kind(Generic[M, C]):
     config: type[C]
     model: Callable[[C], M]
     graph: Callable[[M, Statistics, "ExportConfig"], DiffusionGraph | MixtureGraph | OneStepGraph]
-    describe: Callable[[CheckpointMetadata, "ExportConfig"], dict[str, Any]] = lambda card, config: {}
+    describe: Callable[[CheckpointMetadata, "ExportConfig"], dict[str, Any]] = lambda metadata, config: {}
     sampling: Callable[["ExportConfig"], dict[str, Any]] = lambda config: {}
     draws_noise: bool = True
     foreign: Callable[[Path], tuple[M, CheckpointMetadata, str] | None] = lambda path: None
@@ -71,29 +71,29 @@ class Kind(Generic[M, C]):
         Raises:
             CheckpointError: There is none, it is damaged, or it is of another structure.
         """
-        module, card, _ = self.read(folder)
-        return module, card
+        module, metadata, _ = self.read(folder)
+        return module, metadata
 
     def read(self, folder: Path) -> tuple[M, CheckpointMetadata, str]:
-        """Read a trained model, frozen, its card and the digest of the bytes of both; raises as `load` does."""
+        """Read a trained model, frozen, its metadata and the digest of the bytes of both; raises as `load` does."""
         try:
             model = read_model(folder)
         except CheckpointError:
             if (found := self.foreign(folder)) is None:
                 raise
             return found
-        if model.card.structure != self.name:
-            has = f"a {model.card.structure} policy made by '{printable(model.card.method)}'"
+        if model.metadata.structure != self.name:
+            has = f"a {model.metadata.structure} policy made by '{printable(model.metadata.method)}'"
             raise CheckpointError(f"'{printable(folder)}' holds {has}, but a {self.name} policy is needed here")
-        module = build(self.model, read_shape(self.config, model.card, folder), model, folder)
-        return module.requires_grad_(False).eval(), model.card, model.sha256
+        module = build(self.model, read_shape(self.config, model.metadata, folder), model, folder)
+        return module.requires_grad_(False).eval(), model.metadata, model.sha256
 
 
 def _foreign_teacher(path: Path) -> tuple[Teacher, CheckpointMetadata, str] | None:
     """Try each kind of teacher that reads models of other programs."""
     for load in filter(None, (TEACHERS.get(name).load for name in TEACHERS.names())):
         if (found := load(path)) is not None:
-            return found.teacher.requires_grad_(False).eval(), found.card, found.sha256
+            return found.teacher.requires_grad_(False).eval(), found.metadata, found.sha256
     return None
 
 
@@ -104,7 +104,7 @@ DIFFUSION: Kind[Teacher, TeacherConfig] = Kind(
     lambda teacher, statistics, config: DiffusionGraph(
         teacher, statistics, config.steps, config.sampler, config.schedule
     ),
-    lambda card, config: {"sampling_steps": config.steps},
+    lambda metadata, config: {"sampling_steps": config.steps},
     lambda config: {
         "sampler": config.sampler,
         "schedule": config.schedule,
@@ -117,7 +117,7 @@ MIXTURE: Kind[MixtureStudent, StudentConfig] = Kind(
     StudentConfig,
     MixtureStudent,
     lambda student, statistics, config: MixtureGraph(student, statistics),
-    lambda card, config: {"experts": card.model["experts"], "covariance": card.model["covariance"]},
+    lambda metadata, config: {"experts": metadata.model["experts"], "covariance": metadata.model["covariance"]},
     draws_noise=False,
 )
 ONE_STEP: Kind[OneStepModel, OneStepConfig] = Kind(

@@ -142,12 +142,12 @@ def _check_training(
     trainer = _run("its settings", lambda: _trainer(method, settings))
     for name in ("first", "second"):
         _run("a training", partial(trainer.run, demonstrations, folder / name, teacher=teacher))
-    card, tensors = load_model(folder / "first")
+    metadata, tensors = load_model(folder / "first")
     again = load_model(folder / "second")[1]
     _require(all(bool(value.isfinite().all() | value.isinf().any()) for value in tensors.values()), "learned NaN")
     same = all(torch.equal(tensors[name], again[name]) for name in tensors)
     _require(same, "two trainings with one seed differ; draw from the generator passed to the loss, and from torch's")
-    _require(card.method == method.name, f"made a checkpoint of the method '{printable(card.method)}'")
+    _require(metadata.method == method.name, f"made a checkpoint of the method '{printable(metadata.method)}'")
     _run("reading its checkpoint", lambda: KINDS[method.structure].load(folder / "first"))
     file = folder / "policy.onnx"
     spec = _run("the export", lambda: export(folder / "first", file, ExportConfig(steps=3, novelty=False)))

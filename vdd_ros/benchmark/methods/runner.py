@@ -44,7 +44,7 @@ class Training(TypedDict):
 
     Attributes:
         seconds: Its time, s, over all processes that took part in it.
-        settings, versions: As in the card of the checkpoint.
+        settings, versions: As in the metadata of the checkpoint.
         machine: Machine on which it ended.
         commit: As `commit` returns it.
         sha256: Hash of the model.
@@ -131,12 +131,12 @@ class Runner:
         teacher = self.checkpoint(model.teacher) if model.teacher else None
         config = make_config(model, self.device, self.steps)
         with timed(folder / _CLOCK):
-            card = train(model, config, self.demonstrations(model.task), folder / CHECKPOINT, teacher)
+            metadata = train(model, config, self.demonstrations(model.task), folder / CHECKPOINT, teacher)
         gpu = torch.cuda.get_device_name() if config.pick_device().type == "cuda" else None
         return {
             "seconds": read_seconds(folder / _CLOCK),
-            "settings": card.settings,
-            "versions": card.versions,
+            "settings": metadata.settings,
+            "versions": metadata.versions,
             "machine": {**machine_facts(), "threads": torch.get_num_threads(), "gpu": gpu},
             "commit": commit(),
             "sha256": model_sha256(folder / CHECKPOINT),

@@ -176,7 +176,7 @@ def _train_by_turns(
     loss = vdd_loss(student, source.teacher, pool, config)
     job = TrainingJob(student, loss, student.config, after_step=turn)
     with TemporaryDirectory() as folder:
-        fit(Path(folder), job, config, lambda made: source.card("mixture", "vdd", made), "speed", resume=False)
+        fit(Path(folder), job, config, lambda made: source.metadata("mixture", "vdd", made), "speed", resume=False)
     return product, clocks
 
 

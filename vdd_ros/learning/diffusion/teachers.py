@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vdd_ros.learning.diffusion.levels import Levels
     from vdd_ros.learning.diffusion.preconditioning import Preconditioning
     from vdd_ros.learning.diffusion.teacher import Teacher
-    from vdd_ros.learning.fit.card import CheckpointMetadata
+    from vdd_ros.learning.fit.metadata import CheckpointMetadata
 
 _NETWORK = imported("vdd_ros.learning.networks.backbones:make_denoiser")
 
@@ -29,12 +29,12 @@ class ForeignTeacher:
 
     Attributes:
         teacher: With its weights.
-        card: Its metadata.
+        metadata: Its metadata.
         sha256: Hex digest of the bytes that it was read from.
     """
 
     teacher: "Teacher"
-    card: "CheckpointMetadata"
+    metadata: "CheckpointMetadata"
     sha256: str
 
 

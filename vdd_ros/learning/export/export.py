@@ -16,8 +16,8 @@ from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
 from vdd_ros.learning.export.resolution import check_resolution
 from vdd_ros.learning.export.steps import demonstrated_steps
-from vdd_ros.learning.fit.card import CheckpointMetadata, origin_warning
 from vdd_ros.learning.fit.data_link import load_linked
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, origin_warning
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import KINDS, load_any
 from vdd_ros.learning.methods.configs import ExportConfig
@@ -66,26 +66,26 @@ def export(
             is written.
         PolicyFileError: A robot would refuse the file; nothing is written.
     """
-    model, card = load_any(folder)
-    graph: PolicyGraph = KINDS[card.structure].graph(model, Statistics.from_lists(card.statistics), config)
+    model, metadata = load_any(folder)
+    graph: PolicyGraph = KINDS[metadata.structure].graph(model, Statistics.from_lists(metadata.statistics), config)
     graph.eval()
     fitted = None
     if config.novelty:
-        shown, warnings = _demonstrations(folder, card, demonstrations)
-        fitted = fit_novelty(shown, Statistics.from_lists(card.statistics), config.seed)
-        settings = {**card.settings, DEMONSTRATED_STEPS: demonstrated_steps(shown)}
-        card = replace(card, warnings=(*card.warnings, *warnings), settings=settings)
+        shown, warnings = _demonstrations(folder, metadata, demonstrations)
+        fitted = fit_novelty(shown, Statistics.from_lists(metadata.statistics), config.seed)
+        settings = {**metadata.settings, DEMONSTRATED_STEPS: demonstrated_steps(shown)}
+        metadata = replace(metadata, warnings=(*metadata.warnings, *warnings), settings=settings)
     fixed = DeterministicGraph(graph, config.seed) if config.deterministic else None
     acting = fixed or graph
     whole = acting if fitted is None else NoveltyGraph(acting, Novelty(fitted))
     with replacing(file) as aside:
-        write_graph(whole, draw_inputs(acting, card, 2, np.random.default_rng(config.seed)), aside, config.opset)
+        write_graph(whole, draw_inputs(acting, metadata, 2, np.random.default_rng(config.seed)), aside, config.opset)
         draws = fixed.draws(PARITY_BATCH) if fixed else {}
-        parity = measure_parity(graph, card, aside, config.seed, draws, config.opset)
-        check_resolution(acting, card, aside, config.seed)
+        parity = measure_parity(graph, metadata, aside, config.seed, draws, config.opset)
+        check_resolution(acting, metadata, aside, config.seed)
         model = onnx.load(aside)
         opset = model.opset_import[0].version
-        spec = describe(card, parity, config, fidelity or {}, fitted, opset)
+        spec = describe(metadata, parity, config, fidelity or {}, fitted, opset)
         onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, aside)
@@ -94,7 +94,7 @@ def export(
 
 
 def _demonstrations(
-    folder: Path, card: CheckpointMetadata, demonstrations: DemonstrationSet | None
+    folder: Path, metadata: CheckpointMetadata, demonstrations: DemonstrationSet | None
 ) -> tuple[DemonstrationSet, tuple[str, ...]]:
     """Return the demonstrations, and warnings if they may not be the policy's training data."""
     if demonstrations is None:
@@ -105,17 +105,17 @@ def _demonstrations(
                 f"{error}. The density of the observations is fitted to them; --no-novelty exports without it"
             ) from error
     demonstrations.header.signature.check(
-        card.signature,
+        metadata.signature,
         "the demonstrations",
         f"the checkpoint '{printable(folder)}'",
         "give those that it learned from (--demos), or export without novelty (--no-novelty)",
         CheckpointError,
     )
-    return demonstrations, origin_warning(card, demonstrations.sha256, "the policy", "novelty is judged by")
+    return demonstrations, origin_warning(metadata, demonstrations.sha256, "the policy", "novelty is judged by")
 
 
 def describe(
-    card: CheckpointMetadata,
+    metadata: CheckpointMetadata,
     parity: Parity,
     config: ExportConfig,
     fidelity: dict[str, Any],
@@ -123,23 +123,23 @@ def describe(
     opset: int,
 ) -> PolicySpec:
     """Return the metadata of a policy file."""
-    lists = card.statistics
-    limits = zip(card.action, lists["action_low"], lists["action_high"], strict=True)
-    kind = KINDS[card.structure]
+    lists = metadata.statistics
+    limits = zip(metadata.action, lists["action_low"], lists["action_high"], strict=True)
+    kind = KINDS[metadata.structure]
     fixed = {DETERMINISTIC: True} if config.deterministic else {}
     noise = {"noise": config.seed} if config.deterministic and kind.draws_noise else {}
-    own = {"experts": None, "covariance": None, "sampling_steps": None} | kind.describe(card, config)
+    own = {"experts": None, "covariance": None, "sampling_steps": None} | kind.describe(metadata, config)
     return PolicySpec(
         schema_version=SCHEMA_VERSION,
-        structure=card.structure,
-        method=card.method,
-        task=card.task,
-        observation=card.observation,
+        structure=metadata.structure,
+        method=metadata.method,
+        task=metadata.task,
+        observation=metadata.observation,
         action=tuple(replace(entry, low=low, high=high) for entry, low, high in limits),
-        rate_hz=card.rate_hz,
-        history=card.model["history"],
-        horizon=card.model["horizon"],
-        goal_length=card.model["goal_length"],
+        rate_hz=metadata.rate_hz,
+        history=metadata.model["history"],
+        horizon=metadata.model["horizon"],
+        goal_length=metadata.model["goal_length"],
         **own,
         statistics=SpecStatistics(
             **{
@@ -147,13 +147,13 @@ def describe(
                 for name in ("observation_mean", "observation_std", "action_mean", "action_std")
             }
         ),
-        teacher_sha256=card.teacher_sha256,
-        data_sha256=card.data_sha256,
-        warnings=card.warnings,
-        seeds={"training": card.settings.get("seed"), "parity": config.seed, **noise},
-        versions={**card.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": opset},
+        teacher_sha256=metadata.teacher_sha256,
+        data_sha256=metadata.data_sha256,
+        warnings=metadata.warnings,
+        seeds={"training": metadata.settings.get("seed"), "parity": config.seed, **noise},
+        versions={**metadata.versions, "onnx": onnx.__version__, "exporter": EXPORTER, "opset": opset},
         fidelity=fidelity,
-        settings={**card.settings, "steps_done": card.steps, **kind.sampling(config), **fixed},
+        settings={**metadata.settings, "steps_done": metadata.steps, **kind.sampling(config), **fixed},
         parity=parity,
         novelty=None if fitted is None else SpecNovelty(fitted.bound, QUANTILE, len(fitted.weights)),
     )

@@ -27,12 +27,12 @@ Function: TypeAlias = Callable[[Inputs], Array]
 
 
 def draw_inputs(
-    graph: PolicyGraph | DeterministicGraph, card: CheckpointMetadata, batch: int, random: np.random.Generator
+    graph: PolicyGraph | DeterministicGraph, metadata: CheckpointMetadata, batch: int, random: np.random.Generator
 ) -> Inputs:
     """Draw random inputs around the data, physical units, float32."""
-    mean, std = (np.array(card.statistics[f"observation_{name}"]) for name in ("mean", "std"))
+    mean, std = (np.array(metadata.statistics[f"observation_{name}"]) for name in ("mean", "std"))
     drawn = {
-        name: mean + 1.5 * std * random.standard_normal((batch, card.model[length], len(mean)))
+        name: mean + 1.5 * std * random.standard_normal((batch, metadata.model[length], len(mean)))
         for name, length in (("observation", "history"), ("goal", "goal_length"))
     }
     drawn["noise"] = random.standard_normal((batch, *graph.noise_shape))
@@ -41,13 +41,13 @@ def draw_inputs(
 
 
 def measure_parity(
-    graph: PolicyGraph, card: CheckpointMetadata, file: Path, seed: int, draws: Inputs, opset: int = ATTENTION_OPSET
+    graph: PolicyGraph, metadata: CheckpointMetadata, file: Path, seed: int, draws: Inputs, opset: int = ATTENTION_OPSET
 ) -> Parity:
     """Compare an ONNX file with torch on random inputs.
 
     Args:
         graph: The function that the file must compute.
-        card: Of the checkpoint.
+        metadata: Metadata of the checkpoint.
         file: The ONNX file; it may lack inputs of the graph that `draws` holds.
         seed: Of the inputs.
         draws: Inputs (PARITY_BATCH, ...) in place of random ones.
@@ -58,13 +58,13 @@ def measure_parity(
             than a change of the inputs by 1e-5 causes; or the experts differ.
     """
     random = np.random.default_rng(seed)
-    batches = [draw_inputs(graph, card, PARITY_BATCH, random) | draws for _ in range(PARITY_BATCHES)]
+    batches = [draw_inputs(graph, metadata, PARITY_BATCH, random) | draws for _ in range(PARITY_BATCHES)]
     run = open_graph(file, graph.outputs)
     largest, mismatches = 0.0, 0
     if isinstance(graph, DiffusionGraph):
-        largest = _chain_error(graph, card, run, batches, file, opset)
+        largest = _chain_error(graph, metadata, run, batches, file, opset)
     else:
-        found = [_action_error(graph, card, run(inputs), inputs) for inputs in _shown(batches)]
+        found = [_action_error(graph, metadata, run(inputs), inputs) for inputs in _shown(batches)]
         largest, mismatches = float(np.max([error for error, _ in found])), sum(count for _, count in found)
     parity = Parity(max_error=largest, expert_mismatches=mismatches, samples=PARITY_BATCHES * PARITY_BATCH)
     if not largest <= MAX_ERROR or mismatches:
@@ -80,11 +80,11 @@ def _shown(batches: list[Inputs]) -> Iterator[Inputs]:
 
 
 def _action_error(
-    graph: MixtureGraph | OneStepGraph, card: CheckpointMetadata, measured: Inputs, inputs: Inputs
+    graph: MixtureGraph | OneStepGraph, metadata: CheckpointMetadata, measured: Inputs, inputs: Inputs
 ) -> tuple[float, int]:
     """Return the largest action error, divided by the slope if above the limit, and the number of differing experts."""
     expected, mismatches = run_torch(graph, inputs), 0
-    error = np.abs(measured["action"] - expected["action"]) / np.array(card.statistics["action_std"])
+    error = np.abs(measured["action"] - expected["action"]) / np.array(metadata.statistics["action_std"])
     error = error.reshape(len(error), -1).max(1)  # (B,)
     if "expert" in expected:
         mismatches = int((measured["expert"] != expected["expert"]).sum())
@@ -92,7 +92,7 @@ def _action_error(
     steep = error > MAX_ERROR
     if steep.any():
         few = {name: values[steep] for name, values in inputs.items()}
-        error[steep] /= _slope(partial(_standard_action, graph, few), _moved(few), _input_units(card))
+        error[steep] /= _slope(partial(_standard_action, graph, few), _moved(few), _input_units(metadata))
     return float(error.max()), mismatches
 
 
@@ -132,12 +132,12 @@ def _moved(inputs: Inputs) -> Inputs:
     return {name: values for name, values in inputs.items() if name != "expert_uniform"}
 
 
-def _input_units(card: CheckpointMetadata) -> dict[str, Any]:
-    return dict.fromkeys(("observation", "goal"), card.statistics["observation_std"])
+def _input_units(metadata: CheckpointMetadata) -> dict[str, Any]:
+    return dict.fromkeys(("observation", "goal"), metadata.statistics["observation_std"])
 
 
 def _chain_error(
-    graph: DiffusionGraph, card: CheckpointMetadata, run: Run, batches: list[Inputs], file: Path, opset: int
+    graph: DiffusionGraph, metadata: CheckpointMetadata, run: Run, batches: list[Inputs], file: Path, opset: int
 ) -> float:
     """Return the largest error of any sampling step, in standard deviations.
 
@@ -153,7 +153,7 @@ def _chain_error(
         return float(
             np.max(
                 [
-                    _step_error(graph, card, run(inputs)["action"], run_chain(inputs)["chain"], inputs)
+                    _step_error(graph, metadata, run(inputs)["action"], run_chain(inputs)["chain"], inputs)
                     for inputs in _shown(batches)
                 ]
             )
@@ -162,7 +162,9 @@ def _chain_error(
         aside.unlink(missing_ok=True)
 
 
-def _step_error(graph: DiffusionGraph, card: CheckpointMetadata, action: Array, chain: Array, inputs: Inputs) -> float:
+def _step_error(
+    graph: DiffusionGraph, metadata: CheckpointMetadata, action: Array, chain: Array, inputs: Inputs
+) -> float:
     units = graph.units
     given = {name: inputs[name] for name in graph.inputs if name != "noise"}
     draws = inputs["noise"].reshape(*inputs["noise"].shape[:2], -1)  # (B, steps, D)
@@ -179,7 +181,7 @@ def _step_error(graph: DiffusionGraph, card: CheckpointMetadata, action: Array, 
         if steep.any():
             few = {name: values[steep] for name, values in start.items()}
             step = partial(_take_step, graph, sigma, below, None if draw is None else draw[steep])
-            error[steep] /= _slope(step, few, {**_input_units(card), "from": max(1.0, sigma)})[:, None]
+            error[steep] /= _slope(step, few, {**_input_units(metadata), "from": max(1.0, sigma)})[:, None]
         errors.append(float(error.max()))
     return float(np.max(errors))
 

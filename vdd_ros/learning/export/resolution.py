@@ -18,7 +18,9 @@ QUANTILE = 0.9
 SAMPLES = 256
 
 
-def check_resolution(graph: PolicyGraph | DeterministicGraph, card: CheckpointMetadata, file: Path, seed: int) -> None:
+def check_resolution(
+    graph: PolicyGraph | DeterministicGraph, metadata: CheckpointMetadata, file: Path, seed: int
+) -> None:
     """Refuse a file whose actions depend on digits of an observation that single precision cannot represent.
 
     Each entry of random observations, and of goals, is moved by one unit of its least significant digit as float32; the
@@ -29,14 +31,14 @@ def check_resolution(graph: PolicyGraph | DeterministicGraph, card: CheckpointMe
         ExportError: With the entries and what to do.
     """
     run = open_graph(file, graph.outputs)
-    inputs = draw_inputs(graph, card, SAMPLES, np.random.default_rng(seed))
+    inputs = draw_inputs(graph, metadata, SAMPLES, np.random.default_rng(seed))
     before = run(inputs)
     if "expert_uniform" in inputs:
         inputs = inputs | {"expert_uniform": named_expert(before["expert"])}
-    lists = card.statistics
+    lists = metadata.statistics
     span = np.array(lists["action_high"]) - np.array(lists["action_low"])
     found = []
-    for number, entry in enumerate(card.observation):
+    for number, entry in enumerate(metadata.observation):
         after = run(_moved(inputs, number))["action"]
         share = (np.abs(after - before["action"]) / span).reshape(SAMPLES, -1).max(1)  # (B,)
         moved = float(np.quantile(share, QUANTILE))

@@ -1,7 +1,7 @@
-"""Checkpoints: weights as safetensors with a card of metadata, and the state of a run for `--resume`.
+"""Checkpoints: weights as safetensors with metadata, and the state of a run for `--resume`.
 
-A folder holds `model.safetensors` (averaged weights, the card in its header), `model.json` (the card, for people) and
-`state.safetensors` (everything that `--resume` needs). Each is written aside and renamed.
+A folder holds `model.safetensors` (averaged weights, the metadata in its header), `model.json` (the same metadata, for
+people) and `state.safetensors` (everything that `--resume` needs). Each is written aside and renamed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from vdd_ros.documents import parse_json
 from vdd_ros.errors import CheckpointError
 from vdd_ros.file_kinds import CHECKPOINT, misplaced
 from vdd_ros.files import replacing
-from vdd_ros.learning.fit.card import MAX_CARD_BYTES, CheckpointMetadata
+from vdd_ros.learning.fit.metadata import MAX_METADATA_BYTES, CheckpointMetadata
 from vdd_ros.text import printable
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MODEL_FILE = "model.safetensors"
-CARD_FILE = "model.json"
+METADATA_FILE = "model.json"
 STATE_FILE = "state.safetensors"
 SETTINGS_FILE = "settings.json"
 MAX_BYTES = 8 << 30
@@ -47,45 +47,45 @@ class Model:
     """Content of a checkpoint.
 
     Attributes:
-        card: Its metadata.
+        metadata: Its metadata.
         tensors: Averaged weights by name.
         sha256: Hex digest of the bytes that both were read from.
     """
 
-    card: CheckpointMetadata
+    metadata: CheckpointMetadata
     tensors: dict[str, Tensor]
     sha256: str
 
 
-def save_model(folder: Path, tensors: dict[str, Tensor], card: CheckpointMetadata) -> None:
-    """Write the averaged weights and their card; raises CheckpointError if the card is invalid."""
-    CheckpointMetadata.from_json(card.to_json(), folder / MODEL_FILE)
-    save_tensors(folder / MODEL_FILE, tensors, card.to_json())
-    with replacing(folder / CARD_FILE) as aside:
-        aside.write_text(card.to_json() + "\n")
+def save_model(folder: Path, tensors: dict[str, Tensor], metadata: CheckpointMetadata) -> None:
+    """Write the averaged weights and their metadata; raises CheckpointError if the metadata are invalid."""
+    CheckpointMetadata.from_json(metadata.to_json(), folder / MODEL_FILE)
+    save_tensors(folder / MODEL_FILE, tensors, metadata.to_json())
+    with replacing(folder / METADATA_FILE) as aside:
+        aside.write_text(metadata.to_json() + "\n")
 
 
 def read_model(folder: Path) -> Model:
-    """Read the averaged weights, their card and the digest of both, all from the same bytes.
+    """Read the averaged weights, their metadata and the digest of both, all from the same bytes.
 
     Raises:
-        CheckpointError: There is none, it is truncated, its card is damaged, or a weight is not finite.
+        CheckpointError: There is none, it is truncated, its metadata are damaged, or a weight is not finite.
     """
     file = folder / MODEL_FILE
     content = _read(file)
     text = _header(content, file)
-    card = CheckpointMetadata.from_json(text, file)
-    return Model(card, _tensors(content, file), hashlib.sha256(content).hexdigest())
+    metadata = CheckpointMetadata.from_json(text, file)
+    return Model(metadata, _tensors(content, file), hashlib.sha256(content).hexdigest())
 
 
 def load_model(folder: Path) -> tuple[CheckpointMetadata, dict[str, Tensor]]:
-    """Read the averaged weights and their card; raises CheckpointError as `read_model` does."""
+    """Read the averaged weights and their metadata; raises CheckpointError as `read_model` does."""
     model = read_model(folder)
-    return model.card, model.tensors
+    return model.metadata, model.tensors
 
 
 def model_sha256(folder: Path) -> str:
-    """Return the hex digest of the file of the weights, whose header holds their card."""
+    """Return the hex digest of the file of the weights, whose header holds their metadata."""
     return hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
 
 
@@ -141,11 +141,11 @@ def _header(content: bytes, file: Path) -> str:
                 "model.safetensors); this version reads folders that 'vdd train' or 'vdd distil' made"
             )
         raise CheckpointError(
-            f"'{printable(file)}' is a safetensors file, but not a vdd_ros checkpoint: its header lacks a card; name "
-            "a folder that 'vdd train' or 'vdd distil' made"
+            f"'{printable(file)}' is a safetensors file, but not a vdd_ros checkpoint: its header lacks the metadata; "
+            "name a folder that 'vdd train' or 'vdd distil' made"
         )
-    if len(text) > MAX_CARD_BYTES:
-        raise CheckpointError(f"'{printable(file)}' has a card of {len(text):,} characters; train or distil it again")
+    if len(text) > MAX_METADATA_BYTES:
+        raise CheckpointError(f"'{printable(file)}' has metadata of {len(text):,} characters; train or distil it again")
     return text
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.checkpoint import save_model
 from vdd_ros.learning.fit.distributed import share_gradients
 from vdd_ros.learning.fit.memory import keep_freed_memory
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.run_folder import versions
 from vdd_ros.learning.fit.thread_trial import ThreadTrial
 from vdd_ros.learning.fit.training_loop import LoopConfig, LossFunction, TrainingLoop
@@ -43,7 +43,7 @@ def fit(
     folder: Path,
     job: TrainingJob,
     config: FitConfig,
-    card: Callable[[TrainedModel], CheckpointMetadata],
+    describe: Callable[[TrainedModel], CheckpointMetadata],
     label: str,
     resume: bool,
     trial: ThreadTrial | None = None,
@@ -54,13 +54,13 @@ def fit(
         folder: Checkpoint folder, prepared.
         job: The model and its loss.
         config: Settings of the optimisation.
-        card: Makes the metadata of a trained model.
+        describe: Makes the metadata of a trained model.
         label: Of the progress bar.
         resume: Continue the run in `folder`.
         trial: Chooses the number of threads, on a CPU; None leaves it unchanged.
 
     Returns:
-        The card of the finished model.
+        The metadata of the finished model.
 
     Raises:
         CheckpointError: There is nothing to resume.
@@ -92,7 +92,7 @@ def fit(
             return job.loss(generator, step)
 
     def finished() -> CheckpointMetadata:
-        return card(
+        return describe(
             {
                 "model": asdict(job.shape),
                 "settings": asdict(config),

@@ -17,7 +17,7 @@ from vdd_ros.documents import read_json
 from vdd_ros.earlier import drop_earlier, set_aside
 from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
 from vdd_ros.files import holding, replacing
-from vdd_ros.learning.fit.checkpoint import CARD_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
+from vdd_ros.learning.fit.checkpoint import METADATA_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
 from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
 from vdd_ros.learning.fit.distributed import is_first, refuse_several, wait_for_all
 from vdd_ros.learning.fit.shapes import shapes_only
@@ -28,7 +28,7 @@ Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 FIGURE_FILE = "training.png"
-RUN_FILES = (MODEL_FILE, CARD_FILE, STATE_FILE, SETTINGS_FILE, LINK_FILE, FIGURE_FILE, "tensorboard")
+RUN_FILES = (MODEL_FILE, METADATA_FILE, STATE_FILE, SETTINGS_FILE, LINK_FILE, FIGURE_FILE, "tensorboard")
 """Files that a run writes into its folder, beside the demonstrations."""
 
 
@@ -186,7 +186,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
         folder: Where it is, for errors.
 
     Raises:
-        CheckpointError: The weights are not those of the card's model, or not finite.
+        CheckpointError: The weights are not those of the model in the metadata, or not finite.
     """
     try:
         with shapes_only():  # shapes without memory: sizes beyond the file's cost nothing
@@ -196,7 +196,7 @@ def build(make: Callable[[Config], Module], shape: Config, model: Model, folder:
         module.load_state_dict(model.tensors)
     except (CheckpointError, ConfigurationError, RuntimeError) as error:
         raise CheckpointError(
-            f"the weights in '{printable(folder)}' do not fit their own card ({printable(error)}); make it again"
+            f"the weights in '{printable(folder)}' do not fit their own metadata ({printable(error)}); make it again"
         ) from error
     return module
 

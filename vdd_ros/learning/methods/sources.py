@@ -10,7 +10,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import Dimensions, WindowConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel, origin_warning
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, TrainedModel, origin_warning
 from vdd_ros.learning.fit.normalisation import statistics_of
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.kinds import DIFFUSION
@@ -54,8 +54,8 @@ class DataSource:
         """Return the input and output sizes of a policy for these data."""
         return self.shape.dimensions(self.demonstrations.header)
 
-    def card(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
-        """Return the card of a policy that learned from these data."""
+    def metadata(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
+        """Return the metadata of a policy that learned from these data."""
         header = self.demonstrations.header
         return CheckpointMetadata(
             structure=structure,
@@ -77,15 +77,15 @@ class TeacherSource:
 
     Attributes:
         teacher: Frozen.
-        teacher_card: Of the teacher.
-        sha256: Digest of its file, weights and card.
+        teacher_metadata: Metadata of the teacher.
+        sha256: Digest of its file, weights and metadata.
         windows: Training pairs of the demonstrations, standardised as the teacher's were.
         data_sha256: Of the demonstrations.
         warnings: Why it may not have learned from them.
     """
 
     teacher: Teacher
-    teacher_card: CheckpointMetadata
+    teacher_metadata: CheckpointMetadata
     sha256: str
     windows: Windows
     data_sha256: str
@@ -98,19 +98,19 @@ class TeacherSource:
         Raises:
             CheckpointError: There is none, or its signature is not that of the demonstrations.
         """
-        teacher, card, sha256 = DIFFUSION.read(folder)
+        teacher, metadata, sha256 = DIFFUSION.read(folder)
         demonstrations.header.signature.check(
-            card.signature,
+            metadata.signature,
             "the demonstrations",
             f"the teacher in '{printable(folder)}'",
             "give those that it was trained on (--demos), or others of the same robot and rate",
             CheckpointError,
         )
-        shape, statistics = teacher.config, Statistics.from_lists(card.statistics)
+        shape, statistics = teacher.config, Statistics.from_lists(metadata.statistics)
         windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
         given = demonstrations.sha256
-        warnings = origin_warning(card, given, "the teacher", "it was distilled at the states of")
-        return cls(teacher.to(device), card, sha256, windows, given, warnings)
+        warnings = origin_warning(metadata, given, "the teacher", "it was distilled at the states of")
+        return cls(teacher.to(device), metadata, sha256, windows, given, warnings)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -128,15 +128,15 @@ class TeacherSource:
             "goal_length": shape.goal_length,
         }
 
-    def card(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
-        """Return the card of a student of this teacher."""
+    def metadata(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:
+        """Return the metadata of a student of this teacher."""
         return replace(
-            self.teacher_card,
+            self.teacher_metadata,
             structure=structure,
             method=method,
             teacher_sha256=self.sha256,
             data_sha256=self.data_sha256,
-            warnings=(*self.teacher_card.warnings, *self.warnings),
+            warnings=(*self.teacher_metadata.warnings, *self.warnings),
             **trained,
         )
 

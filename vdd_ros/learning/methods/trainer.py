@@ -8,9 +8,9 @@ import torch
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import FitConfig
-from vdd_ros.learning.fit.card import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.fit import TrainingJob, fit
 from vdd_ros.learning.fit.memory_need import check_memory
+from vdd_ros.learning.fit.metadata import CheckpointMetadata, TrainedModel
 from vdd_ros.learning.fit.run_folder import run_folder
 from vdd_ros.learning.fit.thread_trial import ThreadTrial
 from vdd_ros.learning.methods.registry import Method
@@ -42,7 +42,7 @@ class Trainer:
         """Train a policy and save it in `folder`.
 
         Args:
-            demonstrations: Training data; for a distillation the teacher's, else the card carries a warning.
+            demonstrations: Training data; for a distillation the teacher's, otherwise the metadata carry a warning.
             folder: Checkpoint folder.
             teacher: Checkpoint of the teacher, for a method that trains from one.
             resume: Continue the run in `folder`.
@@ -50,7 +50,7 @@ class Trainer:
             trial: Chooses the number of threads, on a CPU; None leaves it unchanged.
 
         Returns:
-            The card of the finished policy.
+            The metadata of the finished policy.
 
         Raises:
             CheckpointError: `folder` holds another run, or none to resume, or one with other settings or
@@ -69,11 +69,11 @@ class Trainer:
             torch.manual_seed(config.seed)
             job: TrainingJob = method.make(source, config)
 
-            def card(trained: TrainedModel) -> CheckpointMetadata:
-                return source.card(method.structure, method.name, trained)
+            def metadata(trained: TrainedModel) -> CheckpointMetadata:
+                return source.metadata(method.structure, method.name, trained)
 
             begin()
-            return fit(folder, job, config, card, method.name, resume, trial)
+            return fit(folder, job, config, metadata, method.name, resume, trial)
 
     def _source(self, demonstrations: DemonstrationSet, teacher: Path | None) -> DataSource | TeacherSource:
         method, device = self.method, self.config.pick_device()

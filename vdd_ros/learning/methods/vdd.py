@@ -8,8 +8,8 @@ from torch import Tensor
 from vdd_ros.learning.configs import shaped
 from vdd_ros.learning.diffusion.noise_levels import draw_sigmas
 from vdd_ros.learning.diffusion.teacher import Teacher
-from vdd_ros.learning.fit.card import check_sizes
 from vdd_ros.learning.fit.fit import TrainingJob
+from vdd_ros.learning.fit.metadata import check_sizes
 from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.methods.configs import DistilConfig
 from vdd_ros.learning.methods.mixture_training import Revival, gating_scalars, start_student

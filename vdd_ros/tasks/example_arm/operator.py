@@ -44,7 +44,7 @@ class Motion:
         self._goal = np.array(joint_angles(*self.target, elbow_up=self.mode == ELBOW_UP))
 
     def wanted(self, time_s: float) -> Floats:
-        """Return the wanted joint angles, (2,) in rad, at a time after the motion's start; home before, the goal after."""
+        """Return the wanted joint angles, (2,) in rad, at a time since the motion's start; home before, goal after."""
         share = min(max(time_s / self.duration_s, 0.0), 1.0)
         return np.array(HOME) + (self._goal - HOME) * share * (2.0 - share)
 

@@ -1,4 +1,4 @@
-"""The card of a checkpoint: its metadata, validated field by field when it is read."""
+"""The metadata of a checkpoint, validated field by field on reading."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ Config = TypeVar("Config", bound=NetworkConfig)
 
 FORMAT_VERSION = 2
 READ_VERSIONS = (1, FORMAT_VERSION)  # 1: the method's name implied the structure, nothing was doubtful
-MAX_CARD_BYTES = 4 << 20
+MAX_METADATA_BYTES = 4 << 20
 MAX_TEXT = 200
 LARGEST = {
     **{"layers": 1_000, "head_layers": 1_000, "octaves": 64, "levels": 100_000},
@@ -84,20 +84,22 @@ class CheckpointMetadata:
         return Signature(self.observation, self.action, self.rate_hz)
 
     def to_json(self) -> str:
-        """Return the card as JSON."""
+        """Return the metadata as JSON."""
         features = {"observation": to_pairs(self.observation), "action": to_pairs(self.action)}
         return json.dumps({"format_version": FORMAT_VERSION, **dataclasses.asdict(self), **features}, indent=2)
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> "CheckpointMetadata":
-        """Read a card.
+        """Read metadata.
 
         Raises:
             CheckpointError: It is damaged, of another version, lacks a field, or has an invalid one.
         """
-        fields = parse_json(text, f"the card of '{where}'", CheckpointError, max_bytes=MAX_CARD_BYTES)
+        fields = parse_json(text, f"the metadata of '{where}'", CheckpointError, max_bytes=MAX_METADATA_BYTES)
         if not isinstance(fields, dict):
-            raise CheckpointError(f"'{printable(where)}' has a damaged card (no JSON object); train or distil it again")
+            raise CheckpointError(
+                f"'{printable(where)}' has damaged metadata (no JSON object); train or distil it again"
+            )
         version = fields.pop("format_version", None)
         if isinstance(version, bool) or version not in READ_VERSIONS:
             raise CheckpointError(
@@ -108,11 +110,11 @@ class CheckpointMetadata:
             kind = fields.pop("kind")
             fields |= {"structure": OLD_KINDS.get(str(kind), ""), "method": kind, "warnings": []}
             fields["model"] = _from_version_1(fields.get("model"))
-        return _CardFields(fields, where).read()
+        return _MetadataFields(fields, where).read()
 
 
-class _CardFields:
-    """The fields of a card before validation."""
+class _MetadataFields:
+    """The fields of the metadata before validation."""
 
     def __init__(self, fields: dict[str, Any], where: Path) -> None:
         known = {field.name for field in dataclasses.fields(CheckpointMetadata)}
@@ -149,7 +151,7 @@ class _CardFields:
 
     def _refuse(self, problem: str) -> NoReturn:
         raise CheckpointError(
-            f"'{printable(self._where)}' has a card that {problem}; take another copy, or train or distil it again"
+            f"'{printable(self._where)}' has metadata that {problem}; take another copy, or train or distil it again"
         )
 
     def _text(self, name: str) -> str:
@@ -221,18 +223,22 @@ def _from_version_1(model: Any) -> Any:
     return {**others, "conditions": _CONDITIONS_1[model["kind"]]}
 
 
-def origin_warning(card: CheckpointMetadata, given: str, who: str, used: str) -> tuple[str, ...]:
+def origin_warning(metadata: CheckpointMetadata, given: str, who: str, used: str) -> tuple[str, ...]:
     """Return a warning if demonstrations are not known to be a model's training data, else nothing.
 
     Args:
-        card: Of the model.
+        metadata: Metadata of the model.
         given: Digest of the demonstrations.
         who: The model in words, such as "the teacher".
         used: Use of the demonstrations, such as "it was distilled at the states of".
     """
-    if card.data_sha256 == given:
+    if metadata.data_sha256 == given:
         return ()
-    learned = f"other demonstrations (sha256 {card.data_sha256[:12]})" if card.data_sha256 else "unknown demonstrations"
+    learned = (
+        f"other demonstrations (sha256 {metadata.data_sha256[:12]})"
+        if metadata.data_sha256
+        else "unknown demonstrations"
+    )
     return (f"{who} learned from {learned}; {used} those with the sha256 {given[:12]}",)
 
 
@@ -246,19 +252,21 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def read_shape(config: Callable[..., Config], card: CheckpointMetadata, folder: Path) -> Config:
-    """Build the configuration of the model that a card describes.
+def read_shape(config: Callable[..., Config], metadata: CheckpointMetadata, folder: Path) -> Config:
+    """Build the configuration of the model that the metadata describe.
 
     Raises:
-        CheckpointError: The card describes another model, one of implausible sizes, or one that does not fit
+        CheckpointError: The metadata describe another model, one of implausible sizes, or one that does not fit
             its own entries.
     """
 
     def refuse(problem: str) -> NoReturn:
-        raise CheckpointError(f"the card in '{printable(folder)}' describes another model ({problem}); make it again")
+        raise CheckpointError(
+            f"the metadata in '{printable(folder)}' describe another model ({problem}); make it again"
+        )
 
     types = get_type_hints(config)
-    for name, value in card.model.items():
+    for name, value in metadata.model.items():
         if name not in types:
             refuse(f"unknown field {printable(name)!r}")
         if not _fits(value, types[name]):
@@ -271,13 +279,13 @@ def read_shape(config: Callable[..., Config], card: CheckpointMetadata, folder: 
         if name == "floor" and value >= 1:
             refuse(f"floor is {value}; it must be below 1")
     try:
-        shape = config(**card.model)
+        shape = config(**metadata.model)
         shape.check()
     except (ConfigurationError, TypeError) as error:
         refuse(printable(error))
-    for name, entries in (("obs_dim", card.observation), ("act_dim", card.action)):
+    for name, entries in (("obs_dim", metadata.observation), ("act_dim", metadata.action)):
         if getattr(shape, name) != len(entries):
-            refuse(f"{name} is {getattr(shape, name)}, but the card has {len(entries)} entries")
+            refuse(f"{name} is {getattr(shape, name)}, but the metadata have {len(entries)} entries")
     return shape
 
 
