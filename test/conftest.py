@@ -42,7 +42,7 @@ MARKERS = {"learning": "train", "nodes": "ros", "system": "system"}
 """Folder to the marker of its tests; others carry theirs themselves."""
 LONGEST = (
     *("test_style", "test_benchmark_run", "test_docs", "test_export", "test_demo", "test_robot_run", "test_workers"),
-    *("test_fault_losses", "test_exact_ring", "test_layers", "test_your_robot", "test_fault_parameters"),
+    *("test_fault_failsafe", "test_exact_ring", "test_layers", "test_your_robot", "test_fault_parameters"),
     *("test_bag_recorder", "test_cli_training", "test_distributed", "test_sim_robot", "test_exact_teacher"),
     *("test_policy_loader", "test_exact_targets", "test_fault_processes", "test_fault_callbacks", "test_lean"),
     *("test_packaging", "test_policy_opening"),

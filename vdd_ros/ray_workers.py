@@ -60,9 +60,9 @@ class RayWorkers:
         except (exceptions.RayTaskError, exceptions.TaskCancelledError) as error:  # not picklable, or interrupted
             return Result(task.key, failure=f"{task.key}: {getattr(error, 'cause', None) or error}")
         except exceptions.RayError:  # the worker or its machine died
-            if (given_up := task.give_up()) is None:
+            if (result := task.worker_died()) is None:
                 self._begin(task)
-            return given_up
+            return result
 
     def interrupt(self) -> None:
         """Interrupt running tasks, and wait until they have saved their progress."""

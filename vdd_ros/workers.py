@@ -191,7 +191,7 @@ class Task:
     payload: object
     attempts: int = field(default=0)
 
-    def give_up(self) -> Result | None:
+    def worker_died(self) -> Result | None:
         """Report the death of the task's worker; return a result if the task is not retried."""
         why = f"{self.key}: its worker died {self.attempts} times; it may have run out of memory"
         if self.attempts >= ATTEMPTS:
@@ -267,7 +267,7 @@ class ProcessPool:
             return unpacked(task.key, future.result())
         except BrokenProcessPool:
             self._drop(number)
-            result = task.give_up()
+            result = task.worker_died()
             if result is None:
                 self._queue.appendleft(task)
             return result

@@ -168,7 +168,7 @@ def test_compressed_chunks_are_read_as_far_as_they_are_whole(
     assert "the unpacked rest of a truncated compressed chunk" in said
 
 
-def test_a_chunk_with_a_wrong_checksum_is_given_up_and_reported(
+def test_a_chunk_with_a_wrong_checksum_is_skipped_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = mcap.chunk(mcap.topics(NODE) + mcap.messages(range(10), record))
@@ -181,7 +181,7 @@ def test_a_chunk_with_a_wrong_checksum_is_given_up_and_reported(
     assert sequences_of(tmp_path / "out") == [*range(10), *range(20, 30)]
 
 
-def test_zeros_at_the_end_are_given_up_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zeros_at_the_end_are_skipped_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a file system leaves after the power failed."""
     parts = (mcap.header(), mcap.topics(NODE), mcap.messages(range(10), record), bytes(4096))
     said = mended(capsys, bag_file(tmp_path / "bag.mcap", *parts), tmp_path / "out", code=1)

@@ -129,7 +129,7 @@ def test_files_of_a_split_bag_are_no_repeats(tmp_path: Path, capsys: pytest.Capt
     bag = split_bag(tmp_path / "bag")
     assert main(["latency", str(bag / "bag_1.mcap"), str(bag / "bag_0.mcap")]) == 2
     said = capsys.readouterr().err
-    assert "bag_1.mcap goes on where" in said
+    assert "bag_1.mcap continues" in said
     assert "parts of one bag, not repeats; give its folder" in said
     assert main(["latency", str(bag)]) == 0
 
@@ -214,7 +214,7 @@ def test_a_message_that_does_not_have_its_type_is_reported(tmp_path: Path) -> No
     ticks = mcap.messages(range(3), tick) + mcap.message(1, 2000, b"\x00\x01\x00\x00\xff\xff\xff\xff")
     file = tmp_path / "bag.mcap"
     file.write_bytes(mcap.header() + mcap.topics(NODE) + ticks + mcap.end())
-    with pytest.raises(RecordingError, match=r"a message on /student/latency \(8 bytes\) is no std_msgs"):
+    with pytest.raises(RecordingError, match=r"a message on /student/latency \(8 bytes\) is not a std_msgs"):
         read_latency_bag(file)
 
 
@@ -241,7 +241,7 @@ def test_metadata_that_expand_to_billions_are_refused_at_once(tmp_path: Path) ->
         ({"seq": [0, 1.5, 2]}, "sequence number 1.5"),
         ({"seq": [-3, 1, 2]}, "sequence number -3"),
         ({"seq": [0, 1, 1e300]}, r"sequence number 1e\+300"),
-        ({"stamp_s": [100, np.nan, 101]}, "not finite"),
+        ({"stamp_s": [100, np.nan, 101]}, "non-finite"),
         ({"deadline_missed": [0, np.inf, 0]}, "an infinite deadline_missed"),
     ],
 )

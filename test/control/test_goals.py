@@ -63,7 +63,7 @@ def test_a_withdrawn_goal_is_cancelled_and_none_follows(accepted_before: bool) -
     if accepted_before:
         made.sent[0].accept()
     made.want(0.2)
-    made.goals.withdraw()
+    made.goals.cancel()
     if not accepted_before:
         made.sent[0].accept()
     assert made.sent[0].cancels == 1
@@ -134,7 +134,7 @@ def test_a_goal_that_nobody_answers_is_sent_again_and_cancelled_if_accepted_too_
 def test_a_withdrawn_goal_that_nobody_answers_is_not_sent_again() -> None:
     made = Sent()
     made.want(0.1)
-    made.goals.withdraw()
+    made.goals.cancel()
     made.wait()
     assert (made.numbers, made.goals.busy) == ([0.1], False)
     made.sent[0].accept()
@@ -145,7 +145,7 @@ def test_a_cancellation_is_repeated_until_it_is_answered() -> None:
     made = Sent()
     made.want(0.1)
     made.sent[0].accept()
-    made.goals.withdraw()
+    made.goals.cancel()
     made.wait()
     made.wait()
     assert (made.sent[0].cancels, len(made.failures)) == (3, 2)

@@ -187,7 +187,7 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
     content = toy().save(tmp_path).read_bytes()
     for size in range(0, len(content), 50):
         (tmp_path / FILE_NAME).write_bytes(content[:size])
-        with pytest.raises(DemonstrationError, match="cut off"):
+        with pytest.raises(DemonstrationError, match="truncated"):
             DemonstrationSet.load(tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_pickled_content_is_refused_and_not_executed(tmp_path: Path) -> None:
     for name in (FILE_NAME, "avoiding.pkl"):
         for protocol in (0, 2, 4, 5):
             (tmp_path / name).write_bytes(pickle.dumps(Bomb(), protocol))
-            with pytest.raises(DemonstrationError, match=r"a pickle, which is never opened|not a readable"):
+            with pytest.raises(DemonstrationError, match=r"a pickle, .*which is never opened|not a readable"):
                 DemonstrationSet.load(tmp_path / name)
 
 
@@ -249,7 +249,7 @@ def test_one_bare_array_is_refused(tmp_path: Path) -> None:
         ({"lengths": np.array([4, 1, 7])}, "do not add up to its 11 pairs"),
         ({"lengths": np.array([12, -2, 1])}, "do not add up"),
         ({"lengths": np.array([2**62, 2**62, 2**62, 2**62 + 11]), "modes": np.zeros(4, int)}, "do not add up"),
-        ({"header": np.array("[1]")}, "no JSON object"),
+        ({"header": np.array("[1]")}, "not a JSON object"),
         ({"header": np.array('{"format_version": 1}')}, "malformed header"),
         (
             {"header": np.array(json.dumps({"format_version": 1, **HEADER.to_dict(), "colour": "red"}))},
@@ -372,12 +372,16 @@ FOREIGN: list[tuple[str, dict[str, bytes], str]] = [
     ("low_dim.hdf5", {"": b"\x89HDF\r\n\x1a\n rest"}, "is an HDF5 file, but damaged or neither robomimic's nor"),
     ("robomimic", {"low_dim_v15.hdf5": b"\x89HDF\r\n\x1a\n"}, "is a folder of HDF5 files; name one"),
     ("minari", {"data/metadata.json": b"{}"}, r"is a data set of Minari that is neither HDF5 .* nor Arrow"),
-    ("pusht.zarr", {".zgroup": b"{}", "data/action/0": b""}, "is a zarr store, but without the episodes"),
+    (
+        "pusht.zarr",
+        {".zgroup": b"{}", "data/action/0": b""},
+        "is a zarr store, but without Diffusion Policy's episodes",
+    ),
     ("pusht3.zarr", {"zarr.json": b"{}"}, "is a zarr store"),
     ("around", {"pusht.zarr/.zgroup": b"{}"}, "is a folder around a zarr store"),
     ("umi.zarr.zip", {"": zipped(".zgroup", "data/action/.zarray")}, "is a zarr store in a zip file"),
     ("d3il", {"env_0001_00.pkl": b"\x80\x04."}, "is a folder of pickles: .*never opened"),
-    ("env_0001_00.pkl", {"": b"\x80\x04."}, "is a pickle, which is never opened"),
+    ("env_0001_00.pkl", {"": b"\x80\x04."}, "is a pickle, .*which is never opened"),
     ("weights.pt", {"": zipped("archive/data.pkl", "archive/data/0")}, "is a file of torch.save"),
     ("bag", {"metadata.yaml": b"rosbag2_bagfile_information: {}", "bag.mcap": b""}, "is a bag"),
     ("cut_bag", {"bag.mcap": b"\x89MCAP0\r\n"}, "is a bag .*without metadata.yaml; 'vdd bag mend'"),

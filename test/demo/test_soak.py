@@ -181,20 +181,20 @@ def test_the_monitor_notices_that_a_process_waits_for_a_core(tmp_path: Path) -> 
     """Two that never sleep share one core: each waits about half of the time."""
     core = min(os.sched_getaffinity(0))
     busy = [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"]
-    rivals = [subprocess.Popen(busy) for _ in range(2)]
+    busy_processes = [subprocess.Popen(busy) for _ in range(2)]
     try:
-        wait_until(lambda: all(processor_s(rival.pid) > 0.2 for rival in rivals), "both to run")
-        with HostMonitor(tmp_path / "s.npz", {"one": rivals[0].pid}) as monitor:
+        wait_until(lambda: all(processor_s(process.pid) > 0.2 for process in busy_processes), "both to run")
+        with HostMonitor(tmp_path / "s.npz", {"one": busy_processes[0].pid}) as monitor:
             wait_until(lambda: switches(monitor._process.pid) > 50, "the monitor")
-            began, used = time.time(), processor_s(rivals[0].pid)
+            began, used = time.time(), processor_s(busy_processes[0].pid)
             wait_until(lambda: time.time() > began + 1.0, "a second")
-            ended, used = time.time(), processor_s(rivals[0].pid) - used
+            ended, used = time.time(), processor_s(busy_processes[0].pid) - used
             seen = switches(monitor._process.pid)
             wait_until(lambda: switches(monitor._process.pid) > seen + 10, "its going on")
     finally:
-        for rival in rivals:
-            rival.kill()
-            rival.wait()
+        for process in busy_processes:
+            process.kill()
+            process.wait()
     waited = monitor.nodes["one"].within(began, ended)
     assert waited == pytest.approx(ended - began - used, abs=0.15)
     assert waited > 0.2

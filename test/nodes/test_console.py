@@ -72,9 +72,9 @@ def test_a_state_that_flips_is_told_at_most_every_ten_seconds_but_its_end_is(ter
 
 
 def test_a_part_that_comes_and_goes_is_no_news_each_time(terminal: Terminal) -> None:
-    rival = "other nodes command the robot too: /bench"
-    both = f"{rival}; 3 ticks missed their deadline"
-    assert terminal.say(WARN, rival, both, rival, both, rival) == [f"W {rival}", f"W {both}"]
+    other = "other nodes command the robot too: /bench"
+    both = f"{other}; 3 ticks missed their deadline"
+    assert terminal.say(WARN, other, both, other, both, other) == [f"W {other}", f"W {both}"]
 
 
 def test_a_problem_that_comes_again_later_is_told_again(terminal: Terminal) -> None:

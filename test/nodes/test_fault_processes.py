@@ -83,7 +83,7 @@ def rate_hz(times_s: Any) -> float:
     return float((len(times_s) - 1) / np.ptp(times_s))
 
 
-def warns_of_rival(watched: Watched, name: str, other: str) -> bool:
+def warns_of_other(watched: Watched, name: str, other: str) -> bool:
     """Whether a node's newest diagnostics name another node that commands the robot, and nothing worse."""
     message, values = watched.said[name]
     named = f"{COMMANDS}: {other}" in message and values["other_publishers"] not in NOBODY
@@ -99,7 +99,9 @@ def test_two_nodes_on_one_command_topic(
         watched.await_diagnosis(lambda _, values: values["other_publishers"] in NOBODY, "nobody else", "policy_node")
         started(node)
         for name, other in (("policy_node", "/second"), ("second", "/policy_node")):
-            watched.await_diagnosis(lambda *_, of=(name, other): warns_of_rival(watched, *of), "the rival", name)
+            watched.await_diagnosis(
+                lambda *_, of=(name, other): warns_of_other(watched, *of), "the other publisher", name
+            )
         watched.run_for_commands(50)
         node.trigger_deactivate()
         node.trigger_cleanup()

@@ -63,7 +63,7 @@ class Gripper:
                 self.goals.send(values)
 
         out.command = send  # type: ignore[method-assign]
-        out.withdraw_goals = self.goals.withdraw  # type: ignore[method-assign]
+        out.cancel_goals = self.goals.cancel  # type: ignore[method-assign]
 
     @property
     def client(self) -> HandedClient:
@@ -228,7 +228,7 @@ def test_a_node_sends_goals_beside_its_messages(tmp_path: Path, gripper: Gripper
     assert [topic for topic, _ in node.published] == ["arm/joint_trajectory"] * 2
     goal = node.clients[0].goals[0]
     goal.accept()
-    outputs.withdraw_goals()
+    outputs.cancel_goals()
     node.clients[0].served = False
     node.timers[0]()
     assert (goal.goal.command.position, goal.cancels) == (0.5, 1)

@@ -180,7 +180,7 @@ def test_out_of_distribution_observations(
 def test_who_listens_and_who_else_commands_is_reported(
     make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are counted; a rival is logged when he comes, and with what is new beside him, not every time."""
+    """Both are counted; another publisher is logged when it appears, and with any new problem, not every time."""
     for name in ("AGAIN_S", "REMIND_S"):
         monkeypatch.setattr(f"vdd_ros.nodes.policy.console.{name}", 1e9)
     monkeypatch.setattr("vdd_ros.nodes.policy_node.DIAGNOSTICS_PERIOD_S", 0.1)
@@ -200,17 +200,17 @@ def test_who_listens_and_who_else_commands_is_reported(
     robot = Robot(bench)
     robot.run_until(lambda: values(said())["listeners"] == "1", "a listener")
     assert "nobody subscribes" not in said().message
-    rival = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
-    robot.run_until(lambda: values(said())["other_publishers"] == "1", "the rival")
+    other = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    robot.run_until(lambda: values(said())["other_publishers"] == "1", "the other")
     told = len(arrays)
     robot.run_until(lambda: len(arrays) > told + 3, "more diagnostics")
-    rivals = [line for line in logged if f"other nodes command the robot too, on {COMMANDS}: /bench" in line]
-    assert rivals
-    parts = [set(re.sub(r"\d+", "#", line).split("; ")) for line in rivals]
+    warnings = [line for line in logged if f"other nodes command the robot too, on {COMMANDS}: /bench" in line]
+    assert warnings
+    parts = [set(re.sub(r"\d+", "#", line).split("; ")) for line in warnings]
     for index in range(1, len(parts)):
-        assert parts[index] - set().union(*parts[:index]), rivals
-    bench.node.destroy_publisher(rival)
-    robot.run_until(lambda: values(said())["other_publishers"] == "0", "the end of the rival")
+        assert parts[index] - set().union(*parts[:index]), warnings
+    bench.node.destroy_publisher(other)
+    robot.run_until(lambda: values(said())["other_publishers"] == "0", "the end of the other")
 
 
 def values(status: Any) -> dict[str, str]:

@@ -41,7 +41,7 @@ def never_loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     go_on.set()
 
 
-def test_a_load_that_takes_too_long_is_given_up(
+def test_a_load_that_takes_too_long_is_aborted(
     make_node: MakeNode, robot: Robot, tmp_path: Path, never_loads: Event
 ) -> None:
     """The caller hears of it, the node ticks on, and the next file is loaded once the old load has ended."""
@@ -59,7 +59,7 @@ def test_a_load_that_takes_too_long_is_given_up(
     robot.run_until(lambda: call(node, robot, good).success, "the next file")
 
 
-def test_a_configuration_that_takes_too_long_is_given_up(
+def test_a_configuration_that_takes_too_long_is_aborted(
     make_node: MakeNode, tmp_path: Path, never_loads: Event
 ) -> None:
     node = make_node(policy_path=str(write_mixture(tmp_path / "slow.onnx")), load_timeout_s=3.0)

@@ -207,12 +207,12 @@ def test_shadow_mode_cannot_command(make_node: MakeNode, robot: Robot, bench: Be
     records = bench.collect(Float64MultiArray, "/shadow/latency")
     started(make_node("shadow", enable_control=False))
     robot.run_until(lambda: len(records) >= 20, "records of the shadow")
-    sentinel = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
+    marker = bench.node.create_publisher(Float64MultiArray, COMMANDS, 10)
     bench.wait_for_match(COMMANDS, publishers=1, subscriptions=1)
-    sentinel.publish(Float64MultiArray(data=[7.0]))
-    bench.wait(lambda: robot.commands, "the sentinel")
+    marker.publish(Float64MultiArray(data=[7.0]))
+    bench.wait(lambda: robot.commands, "the marker")
     assert [list(command.data) for command in robot.commands] == [[7.0]]
-    bench.wait(lambda: bench.node.count_publishers(COMMANDS) == 1, "the sentinel to be the only publisher")
+    bench.wait(lambda: bench.node.count_publishers(COMMANDS) == 1, "the marker to be the only publisher")
 
 
 def test_student_and_teacher_run_side_by_side(make_node: MakeNode, robot: Robot, bench: Bench, tmp_path: Path) -> None:

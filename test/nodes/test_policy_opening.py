@@ -139,7 +139,7 @@ def test_no_tick_begins_beside_an_opening_that_would_stop_it(
 
 
 @pytest.mark.usefixtures("stops_python")
-def test_a_file_that_does_not_open_is_given_up_in_time(make_node: MakeNode, tmp_path: Path) -> None:
+def test_a_file_that_does_not_open_is_abandoned_in_time(make_node: MakeNode, tmp_path: Path) -> None:
     node = make_node(policy_path=str(write_endless(tmp_path / "endless.onnx")), load_timeout_s=1.0)
     node.trigger_configure()
     assert node.state == "unconfigured"

@@ -158,7 +158,7 @@ def test_diagnostics_follow_the_inputs(
 
 
 def test_two_nodes_that_command_one_robot_are_reported(make_node: MakeNode, robot: Robot, bench: Bench) -> None:
-    """Each names the other; a shadow is no rival, and neither is one that has gone."""
+    """Each names the other; a shadow does not count, and neither does a node that has gone."""
     first, second = started(make_node("first")), started(make_node("second", enable_control=False))
     robot.run_until(lambda: robot.commands, "commands")
     assert "other nodes command" not in diagnose(first, bench).message

@@ -61,7 +61,7 @@ def test_the_outline_is_what_onnx_reads(tmp_path: Path) -> None:
     assert external_tensor(path.read_bytes()) is None
 
 
-def test_a_graph_of_countless_parts_is_given_up() -> None:
+def test_a_graph_of_countless_parts_is_refused() -> None:
     """Each two bytes are a field; without a limit a file could keep the interpreter busy for hours."""
     node = b"\x08\x01" * (MAX_FIELDS + 1)
     graph = b"\x0a" + _length(node) + node

@@ -46,7 +46,7 @@ def test_files_that_open_and_files_that_are_refused_count_as_tried(tmp_path: Pat
     try_to_open(PolicyFile.read(path), CPU, 100.0)
 
 
-def test_an_endless_file_is_given_up(tmp_path: Path) -> None:
+def test_an_endless_file_is_aborted(tmp_path: Path) -> None:
     file = PolicyFile.read(write_endless(tmp_path / "endless.onnx"))
     with pytest.raises(ConfigurationError, match=r"endless.onnx was not open after 0.5 s"):
         try_to_open(file, CPU, 0.5)

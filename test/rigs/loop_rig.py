@@ -32,7 +32,7 @@ class Collected:
         self.expected: list[tuple[str, ...]] = []
         self.trajectories: list[list[list[float]]] = []
         self.parts: list[tuple[int, ...]] = []
-        self.calls = self.calls_off = self.withdrawals = 0
+        self.calls = self.calls_off = self.cancelled_goals = 0
 
     def command(self, values: Any, parts: tuple[int, ...]) -> None:
         self.commands.append(values.tolist())
@@ -51,8 +51,8 @@ class Collected:
     def cancel_request(self) -> None:
         self.calls_off += 1
 
-    def withdraw_goals(self) -> None:
-        self.withdrawals += 1
+    def cancel_goals(self) -> None:
+        self.cancelled_goals += 1
 
     def count_in(self, counters: Counters) -> None:
         self.counters = counters

@@ -32,7 +32,7 @@ def load_groups() -> Groups:
 
 
 def quality_table() -> str:
-    """Return success and entropy of the teachers, VDD and its rivals."""
+    """Return success and entropy of the teachers, VDD and its baselines."""
     return methods_table({name: found for name, found in load_groups().items() if name in [(n, None) for n in SHOWN]})
 
 

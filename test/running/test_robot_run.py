@@ -19,9 +19,9 @@ from ros_helpers import DEADLINE_S, LEAVE_S, Bench
 
 pytest.importorskip("rclpy")
 
-from loss_rig import MovedRobot
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
+from velocity_rig import VelocityRobot
 
 from vdd_ros.bags.latency import read_latency_bag
 from vdd_ros.bags.reader import read_messages
@@ -92,7 +92,7 @@ def test_a_signal_leaves_the_robot_as_its_file_says_and_the_bag_complete(
     bench: Bench, tmp_path: Path, number: signal.Signals
 ) -> None:
     """A robot that obeys velocities gets zeros; every record up to them, and they too, are in the bag."""
-    robot = MovedRobot(bench, tmp_path, "zero")
+    robot = VelocityRobot(bench, tmp_path, "zero")
     bag = tmp_path / "bag"
     arguments = ("--robot", robot.file, "--policy", robot.policy, "--shadow", robot.policy, "--record", bag)
     with running(tmp_path, *arguments) as run:
@@ -143,7 +143,7 @@ def test_a_node_that_cannot_start_ends_all(bench: Bench, tmp_path: Path) -> None
 
 def test_a_node_that_dies_on_the_way_ends_all_in_order(bench: Bench, tmp_path: Path) -> None:
     """Whatever the commanding policy died of: the bag is closed, and the exit code tells."""
-    robot = MovedRobot(bench, tmp_path, "zero")
+    robot = VelocityRobot(bench, tmp_path, "zero")
     bag = tmp_path / "bag"
     with running(tmp_path, "--robot", robot.file, "--policy", robot.policy, "--record", bag) as run:
         robot.move()
@@ -158,7 +158,7 @@ def test_a_node_that_dies_on_the_way_ends_all_in_order(bench: Bench, tmp_path: P
 
 def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path) -> None:
     """Nobody would end them any more: the robot is left as its file says."""
-    robot = MovedRobot(bench, tmp_path, "zero")
+    robot = VelocityRobot(bench, tmp_path, "zero")
     with running(tmp_path, "--robot", robot.file, "--policy", robot.policy) as run:
         robot.move()
         run.process.kill()

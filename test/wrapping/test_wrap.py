@@ -190,7 +190,7 @@ def test_a_robot_file_fits_and_the_command_tells(tmp_path: Path, capsys: pytest.
     assert main([*arguments, "--force"]) == 0
     assert out.read_bytes() == before
     assert main(["wrap", str(out), "--spec", str(description), "--out", str(tmp_path / "again.onnx")]) == 2
-    assert "is a policy file already" in capsys.readouterr().err
+    assert "is already a policy file" in capsys.readouterr().err
 
 
 def test_the_description_of_the_documentation_is_read(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def _record(node: str, message: Any) -> tuple[tuple[str, ...], Floats]:
         raise RecordingError(f"a decision of {printable(node)} is not labelled: {error}") from error
     if not {"seq", "stamp_s"} <= set(labels):
         raise RecordingError(
-            f"a decision of {printable(node)} has the labels {printable(', '.join(labels))}; each value needs a "
-            "label, and `seq` and `stamp_s` are required"
+            f"a decision of {printable(node)} has the labels {printable(', '.join(labels))}; each value needs its "
+            "own label, and `seq` and `stamp_s` are required"
         )
     return labels, values
 

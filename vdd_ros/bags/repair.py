@@ -34,7 +34,7 @@ class Mended:
         source: The bag that was read, unchanged.
         output: The whole bag.
         messages: Number of its messages.
-        given_up: Unreadable data with sizes, in words.
+        unreadable: Unreadable data with sizes, in words.
         lost: Whether these include, or may include, whole messages.
         notes: Further remarks, in words.
         gaps: Errors in the sequence numbers, in words; empty if there are none.
@@ -44,7 +44,7 @@ class Mended:
     source: Path
     output: Path
     messages: int
-    given_up: list[str]
+    unreadable: list[str]
     lost: bool
     notes: list[str]
     gaps: str
@@ -109,9 +109,9 @@ def _write(bag: BagLayout, scanned: list[Scanned], contents: BagContents, output
     losses = list(contents.losses.values())
     missing = [f"the file {shown(name)} is missing" for name in bag.missing]
     missing += _uncovered(bag, scanned, contents)
-    given_up = [*describe_losses(contents.losses), *left_out, *missing]
+    unreadable = [*describe_losses(contents.losses), *left_out, *missing]
     lost = bool(left_out or missing) or not all(loss.harmless for loss in losses)
-    return Mended(bag.path, output, count, given_up, lost, contents.notes, gaps)
+    return Mended(bag.path, output, count, unreadable, lost, contents.notes, gaps)
 
 
 def _uncovered(bag: BagLayout, scanned: list[Scanned], contents: BagContents) -> list[str]:

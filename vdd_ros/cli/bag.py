@@ -63,7 +63,7 @@ def _mend(args: argparse.Namespace) -> int:
     if mended.replaced is not None:
         tell(f"{mended.replaced}, left by an earlier attempt, was replaced")
     show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is unchanged")
-    for text in filter(None, [*mended.given_up, *mended.notes, mended.gaps]):
+    for text in filter(None, [*mended.unreadable, *mended.notes, mended.gaps]):
         tell(text)
     if args.json is not None:
         found = asdict(mended).items()

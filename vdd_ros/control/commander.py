@@ -10,7 +10,7 @@ from vdd_ros.control.following import Following, turns
 from vdd_ros.control.limits import CommandLimits
 from vdd_ros.control.rotation_limits import RotationLimit
 from vdd_ros.control.sender import FailSafe, Sender
-from vdd_ros.control.withdrawal import Withdrawal
+from vdd_ros.control.stale_trajectory import StaleTrajectory
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.command_channel import CommandChannel
 
@@ -43,7 +43,7 @@ class Commander:
         blocked: Why nothing is commanded although the policy acts; empty if not blocked.
         obstacle: Why commands would not arrive, such as an action without server; empty if they do. Set from any
             thread; nothing is commanded meanwhile.
-        withdrawal: The rest of a trajectory whose episode has ended.
+        stale: The rest of a trajectory whose episode has ended.
 
     Raises:
         ConfigurationError: `first_action` is unknown, or it is `refuse` and a number is not measured.
@@ -96,7 +96,7 @@ class Commander:
         self._planned = self._points
         self._passed: list[float] = self._command.tolist()
         self._first, self._first_of_another, self._engaged = True, False, False
-        self.withdrawal = Withdrawal()
+        self.stale = StaleTrajectory()
 
     @property
     def starting(self) -> bool:
@@ -278,20 +278,20 @@ class Commander:
 
         Args:
             moved: The robot may have been moved, as at an episode's start. The point that replaces the rest of a
-                trajectory then waits for the robot's position, see `withdraw`.
+                trajectory then waits for the robot's position, see `cancel_trajectory`.
         """
         if moved and len(self._planned) and self._failsafe is not None and self.channel.measured.any():
             if self._failsafe.cut:
-                self.withdrawal.keep(self._planned[0], self._sent_s + len(self._points) * self._period_s)
+                self.stale.keep(self._planned[0], self._sent_s + len(self._points) * self._period_s)
                 self._planned = self._planned[:0]
         elif not moved:
-            self.withdrawal.forget()
+            self.stale.forget()
         self.enter_failsafe()
         self._first, self._engaged = True, False
 
-    def withdraw(self, newest: NDArray[np.float32], now_s: float) -> None:
-        """Replace the rest of an ended episode's trajectory by the robot's position; see `Withdrawal.take`."""
-        place = self.withdrawal.take(self.channel, newest, now_s)
+    def cancel_trajectory(self, newest: NDArray[np.float32], now_s: float) -> None:
+        """Replace the rest of an ended episode's trajectory by the robot's position; see `StaleTrajectory.take`."""
+        place = self.stale.take(self.channel, newest, now_s)
         if place is not None and self._sender is not None and self._failsafe is not None:
             self._sender.trajectory(place, self._failsafe.cut)
 

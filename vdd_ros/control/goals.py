@@ -53,7 +53,7 @@ class Goals:
         self._sent: Floats | None = None
         self._asked: Future | None = None
         self._handle: Any = None
-        self._withdrawn = False
+        self._to_cancel = False
         self._cancelling = False
         self._cancel_open = False
         self._since_s = 0.0
@@ -65,12 +65,12 @@ class Goals:
 
     def want(self, numbers: Floats) -> None:
         """Request a goal of these numbers, (m,), replacing any earlier one."""
-        self._wanted, self._withdrawn = numbers, False
+        self._wanted, self._to_cancel = numbers, False
         self._go_on()
 
-    def withdraw(self) -> None:
+    def cancel(self) -> None:
         """Request no goal, and cancel the one in flight."""
-        self._wanted, self._withdrawn = None, True
+        self._wanted, self._to_cancel = None, True
         self._go_on()
 
     def forget(self) -> None:
@@ -90,7 +90,7 @@ class Goals:
             return
         if self._asked is not None:
             self._asked = None
-            if self._wanted is None and not self._withdrawn:
+            if self._wanted is None and not self._to_cancel:
                 self._wanted = self._sent
             self._failed(f"was not answered within {ANSWER_S:g} s")
             self._go_on()
@@ -102,7 +102,7 @@ class Goals:
         if self._asked is not None:  # its handle is needed to cancel it
             return
         if self._handle is not None:
-            if (self._withdrawn or self._wanted is not None) and not self._cancelling:
+            if (self._to_cancel or self._wanted is not None) and not self._cancelling:
                 self._cancel()
             return
         if self._wanted is None:

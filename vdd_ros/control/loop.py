@@ -232,9 +232,9 @@ class PolicyLoop:
             return
         if observation is None:
             return
-        if self.commander.withdrawal.pending:
+        if self.commander.stale.pending:
             with self._interruption.sending:
-                self.commander.withdraw(_newest(observation), now_s)
+                self.commander.cancel_trajectory(_newest(observation), now_s)
         assembled = self._timer()
         try:
             step = active.chunks.next(observation, observer.goal, observer.arrays)

@@ -36,7 +36,7 @@ class Sender(Protocol):
         """Stop calling them."""
         ...
 
-    def withdraw_goals(self) -> None:
+    def cancel_goals(self) -> None:
         """Cancel the goals of the robot file's actions; called only if it has any."""
         ...
 
@@ -70,7 +70,7 @@ class FailSafe:
         if due is not None and self.cut:
             self._sender.trajectory(due[None], self.cut)
         if self._has_goals:
-            self._sender.withdraw_goals()
+            self._sender.cancel_goals()
         if self._calls:
             self._sender.request_stop()
 

@@ -91,14 +91,14 @@ class CommandColumns(CountedColumns):
         picked, there, known_ns = after, in_time, np.where(in_time, padded[after], NEVER)
         if self.keep_last:
             late = now_ns + self.limit_ns
-            given_up_by = padded[np.searchsorted(received, late, "right")]  # a command that arrives too late
-            given_up = np.ones(len(now_ns), bool)
+            abandoned_by = padded[np.searchsorted(received, late, "right")]  # a command that arrives too late
+            abandoned = np.ones(len(now_ns), bool)
             if ticked_ns is not None:
-                given_up = (given_up_by < NEVER) | (ticked_ns > late)
+                abandoned = (abandoned_by < NEVER) | (ticked_ns > late)
             next_tick = np.append(now_ns, NEVER - 1)[np.searchsorted(now_ns, late, "right")] + 1
-            kept = ~in_time & given_up & (after > 0)
+            kept = ~in_time & abandoned & (after > 0)
             picked, there = np.where(kept, after - 1, after), in_time | kept
-            known_ns = np.where(kept, np.minimum(given_up_by, next_tick), known_ns)
+            known_ns = np.where(kept, np.minimum(abandoned_by, next_tick), known_ns)
         rows = np.where(there, picked, 0)
         if not len(received):
             values, received = np.zeros((1, values.shape[1])), np.zeros(1, np.int64)

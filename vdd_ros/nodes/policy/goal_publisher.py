@@ -105,7 +105,7 @@ class GoalPublisher:
     def expect_trajectories(self, most: int) -> None:
         """Prepare nothing."""
 
-    def withdraw(self) -> None:
+    def cancel(self) -> None:
         """Cancel the goal in flight, from any thread; the next command is sent unconditionally."""
         self._asked.fill(np.nan)
         self._wishes.append(None)
@@ -131,7 +131,7 @@ class GoalPublisher:
         if self._client is None or self._closes_s is not None:
             return
         self._closes_s = time.monotonic() + CLOSING_S
-        self._goals.withdraw()
+        self._goals.cancel()
         self._close()
 
     def _close(self) -> None:
@@ -143,13 +143,13 @@ class GoalPublisher:
         client.destroy()
 
     def _follow_wish(self) -> None:
-        """Request the newest goal, or none if it was withdrawn meanwhile."""
+        """Request the newest goal, or none if it was cancelled meanwhile."""
         if self._client is None or self._closes_s is not None:
             return
         with suppress(IndexError):  # an earlier call took it
             wish = self._wishes.pop()
             if wish is None:
-                self._goals.withdraw()
+                self._goals.cancel()
             else:
                 self._goals.want(wish)
 

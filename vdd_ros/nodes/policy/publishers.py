@@ -119,10 +119,10 @@ class PublishedOutputs:
         for request in self._requests:
             request.stop()
 
-    def withdraw_goals(self) -> None:
+    def cancel_goals(self) -> None:
         """See Sender; does not wait for the answers."""
         for goals in self._goals:
-            goals.withdraw()
+            goals.cancel()
 
     def count_in(self, counters: Counters) -> None:
         """See Outputs."""

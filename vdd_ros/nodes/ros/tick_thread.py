@@ -73,7 +73,7 @@ class TickThread:
         self._step = step
         self._failed = failed
         self._stopped = Event()
-        self._given_up = False
+        self._abandoned = False
         self._sleep = _clock_nanosleep()
         self._switch_interval_s = sys.getswitchinterval()
         self._thread = Thread(target=self._run, name="tick", daemon=True)
@@ -107,9 +107,9 @@ class TickThread:
         """
         self._stopped.set()
         self._thread.join(timeout_s)
-        self._given_up = self._thread.is_alive()
+        self._abandoned = self._thread.is_alive()
         sys.setswitchinterval(self._switch_interval_s)
-        return not self._given_up
+        return not self._abandoned
 
     def _run(self) -> None:
         try:
@@ -117,7 +117,7 @@ class TickThread:
             while not self._stopped.is_set():
                 self._step(self)
         except Exception as error:  # an executor would raise it; a thread must hand it over
-            if not self._given_up:
+            if not self._abandoned:
                 self._failed(error)
 
 

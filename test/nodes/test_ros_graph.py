@@ -56,7 +56,7 @@ class Graph:
         return [(name, sorted({each.topic_type for each in found})) for name, found in self.published.items()]
 
 
-def surroundings(graph: Graph, tmp_path: Path, qos: str = "sensor_data", **options: Any) -> GraphMonitor:
+def monitor(graph: Graph, tmp_path: Path, qos: str = "sensor_data", **options: Any) -> GraphMonitor:
     """Look at a graph with Avoiding's robot file, its inputs with this quality of service."""
     document = yaml.safe_load(AVOIDING.read_text())
     for source in document["inputs"].values():
@@ -96,7 +96,7 @@ def test_why_nothing_comes_is_reported(
 ) -> None:
     graph = Graph()
     graph.published = published
-    assert surroundings(graph, tmp_path, "reliable").explain(["tcp"], comes=comes) == told
+    assert monitor(graph, tmp_path, "reliable").explain(["tcp"], comes=comes) == told
 
 
 def test_quality_of_service_that_does_not_match_is_reported_with_topic_node_and_policy(tmp_path: Path) -> None:
@@ -107,14 +107,14 @@ def test_quality_of_service_that_does_not_match_is_reported_with_topic_node_and_
         "/episode": [endpoint("robot", "std_msgs/msg/Int64", RELIABLE)],
     }
     graph.heard = {COMMANDS: [endpoint("driver", qos=LATCHED, space="/arm"), endpoint("logger", qos=BEST_EFFORT)]}
-    found = surroundings(graph, tmp_path, "reliable", episode_topic="episode").mismatches()
+    found = monitor(graph, tmp_path, "reliable", episode_topic="episode").mismatches()
     volatile = "volatile publisher and transient local subscription"
     assert found == [
         "/bad publishes /tcp_pose, but nothing arrives here: best effort publisher and reliable subscription",
         f"/robot publishes /episode, but nothing arrives here: {volatile}",
         f"/arm/driver listens to {COMMANDS}, but receives nothing: {volatile}",
     ]
-    assert len(surroundings(graph, tmp_path, control=False).mismatches()) == 0
+    assert len(monitor(graph, tmp_path, control=False).mismatches()) == 0
 
 
 def test_several_publishers_of_an_input_are_named(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_several_publishers_of_an_input_are_named(tmp_path: Path) -> None:
         "/tcp_pose": [endpoint("driver"), endpoint("zeros", space="/test")],
         "/desired_pose": [endpoint("driver"), endpoint(UNKNOWN)],
     }
-    assert surroundings(graph, tmp_path).other_input_publishers() == {"tcp": ["/driver", "/test/zeros"]}
+    assert monitor(graph, tmp_path).other_input_publishers() == {"tcp": ["/driver", "/test/zeros"]}
 
 
 def test_over_dds_the_node_says_what_does_not_match(

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from vdd_ros.robot.command_channel import CommandChannel, Floats
 
 
-class Withdrawal:
+class StaleTrajectory:
     """Keeps the point that was due when an episode ended, and replaces it by the robot's position.
 
     The robot may have been moved: a point of the old episode would pull it back.

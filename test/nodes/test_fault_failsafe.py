@@ -17,7 +17,7 @@ from ros_helpers import DEADLINE_S, Bench, node_process
 pytest.importorskip("rclpy")
 
 from fault_rig import MAX_AGE_S, Watched, pass_time
-from loss_rig import MovedRobot
+from velocity_rig import VelocityRobot
 
 from vdd_ros.control.counters import Counters
 from vdd_ros.errors import PolicyFileError
@@ -28,12 +28,12 @@ ON_LOSS = pytest.mark.parametrize("on_loss", ["zero", "call"])
 
 
 @pytest.fixture
-def moved(bench: Bench, tmp_path: Path, on_loss: str) -> MovedRobot:
+def moved(bench: Bench, tmp_path: Path, on_loss: str) -> VelocityRobot:
     """A robot that obeys velocities, with the test's `on_loss`."""
-    return MovedRobot(bench, tmp_path, on_loss)
+    return VelocityRobot(bench, tmp_path, on_loss)
 
 
-def unseen(node: PolicyNode, moved: MovedRobot) -> Counters:
+def unseen(node: PolicyNode, moved: VelocityRobot) -> Counters:
     """Observe nothing until the node notices; return its counters."""
     assert node.session is not None
     loop = node.session.loop
@@ -43,32 +43,32 @@ def unseen(node: PolicyNode, moved: MovedRobot) -> Counters:
     return loop.counters
 
 
-def lost(node: PolicyNode, moved: MovedRobot) -> None:
+def lost(node: PolicyNode, moved: VelocityRobot) -> None:
     """Observe nothing until the robot is left."""
     unseen(node, moved)
     moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says")
 
 
-def deactivate(node: PolicyNode, _moved: MovedRobot) -> None:
+def deactivate(node: PolicyNode, _moved: VelocityRobot) -> None:
     node.trigger_deactivate()
 
 
-def deactivate_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
+def deactivate_while_lost(node: PolicyNode, moved: VelocityRobot) -> None:
     lost(node, moved)
     node.trigger_deactivate()
 
 
-def clean_up(node: PolicyNode, _moved: MovedRobot) -> None:
+def clean_up(node: PolicyNode, _moved: VelocityRobot) -> None:
     """Everything that the node had is gone at once."""
     node.trigger_deactivate()
     node.trigger_cleanup()
 
 
-def shut_down(node: PolicyNode, _moved: MovedRobot) -> None:
+def shut_down(node: PolicyNode, _moved: VelocityRobot) -> None:
     node.trigger_shutdown()
 
 
-def shut_down_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
+def shut_down_while_lost(node: PolicyNode, moved: VelocityRobot) -> None:
     lost(node, moved)
     node.trigger_shutdown()
 
@@ -86,7 +86,7 @@ def shut_down_while_lost(node: PolicyNode, moved: MovedRobot) -> None:
     ],
 )
 def test_transitions_leave_the_robot_as_it_is_to_be_left(
-    make_node: MakeNode, moved: MovedRobot, end: Callable[[PolicyNode, MovedRobot], None]
+    make_node: MakeNode, moved: VelocityRobot, end: Callable[[PolicyNode, VelocityRobot], None]
 ) -> None:
     """At once: the node may be gone just after."""
     moved.serve()
@@ -98,7 +98,9 @@ def test_transitions_leave_the_robot_as_it_is_to_be_left(
 
 
 @pytest.mark.parametrize(("number", "on_loss"), [(signal.SIGTERM, "call"), (signal.SIGINT, "zero")])
-def test_signals_leave_the_robot_as_it_is_to_be_left(moved: MovedRobot, tmp_path: Path, number: signal.Signals) -> None:
+def test_signals_leave_the_robot_as_it_is_to_be_left(
+    moved: VelocityRobot, tmp_path: Path, number: signal.Signals
+) -> None:
     """The process ends only when that has gone out."""
     moved.serve()
     with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", autostart="true", **moved.arguments) as process:
@@ -112,7 +114,7 @@ def test_signals_leave_the_robot_as_it_is_to_be_left(moved: MovedRobot, tmp_path
 
 
 @ON_LOSS
-def test_a_graph_that_fails(make_node: MakeNode, moved: MovedRobot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_fails(make_node: MakeNode, moved: VelocityRobot, monkeypatch: pytest.MonkeyPatch) -> None:
     """The node deactivates by itself."""
     moved.serve()
     node = started(make_node(**moved.arguments))
@@ -129,7 +131,7 @@ def test_a_graph_that_fails(make_node: MakeNode, moved: MovedRobot, monkeypatch:
 
 @ON_LOSS
 def test_an_error_that_nobody_thought_of(
-    make_node: MakeNode, moved: MovedRobot, monkeypatch: pytest.MonkeyPatch
+    make_node: MakeNode, moved: VelocityRobot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends the process as any error of a callback does, and on the way out the robot is left as it is to be."""
     moved.serve()
@@ -186,7 +188,9 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hang]]:
 AHEAD = {"action_steps": 4, "prefetch_ticks": 2}
 
 
-def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> tuple[PolicyNode, Hang]:
+def hanging(
+    make_node: MakeNode, moved: VelocityRobot, hang: Callable[..., Hang], where: str
+) -> tuple[PolicyNode, Hang]:
     """Return a node that moved a robot and hangs, and what it hangs on."""
     moved.serve()
     node = started(make_node(**moved.arguments | (AHEAD if where == "prefetch" else {})))
@@ -197,7 +201,7 @@ def hanging(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], w
 
 
 @pytest.mark.parametrize(("where", "on_loss"), [("tick", "call"), ("dry run", "zero"), ("prefetch", "call")])
-def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str) -> None:
+def test_a_policy_that_hangs(make_node: MakeNode, moved: VelocityRobot, hang: Callable[..., Hang], where: str) -> None:
     """While it still hangs; what it then gives after all is not commanded."""
     node, held = hanging(make_node, moved, hang, where)
     moved.bench.wait(moved.is_left, f"what on_loss {moved.on_loss} says, while the policy hangs")
@@ -215,7 +219,7 @@ def test_a_policy_that_hangs(make_node: MakeNode, moved: MovedRobot, hang: Calla
 
 @pytest.mark.parametrize(("where", "on_loss"), [("tick", "zero"), ("dry run", "call"), ("prefetch", "zero")])
 def test_deactivated_while_the_policy_hangs(
-    make_node: MakeNode, moved: MovedRobot, hang: Callable[..., Hang], where: str
+    make_node: MakeNode, moved: VelocityRobot, hang: Callable[..., Hang], where: str
 ) -> None:
     """The robot is left as it is to be before the policy returns, however long the transition then takes."""
     node, held = hanging(make_node, moved, hang, where)
@@ -231,8 +235,8 @@ def test_deactivated_while_the_policy_hangs(
 
 
 @pytest.mark.parametrize("on_loss", ["call"])
-def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRobot) -> None:
-    """It is called then, and only until it has succeeded; how often, test_loss_call.py shows."""
+def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: VelocityRobot) -> None:
+    """It is called then, and only until it has succeeded; how often, test_failsafe_call.py shows."""
     node = started(make_node(**moved.arguments))
     moved.move()
     unseen(node, moved)
@@ -250,7 +254,7 @@ def test_a_service_that_comes_after_the_loss(make_node: MakeNode, moved: MovedRo
 
 @pytest.mark.timing
 @pytest.mark.parametrize("on_loss", ["call"])
-def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: MovedRobot) -> None:
+def test_a_service_that_comes_when_commands_go_on(make_node: MakeNode, moved: VelocityRobot) -> None:
     """It would hold a robot that is commanded again, so it is not called any more."""
     node = started(make_node(**moved.arguments))
     moved.move()

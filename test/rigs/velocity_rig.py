@@ -23,7 +23,7 @@ from vdd_ros.features import Feature
 HELP = "/hold_robot"
 
 
-class MovedRobot:
+class VelocityRobot:
     """A robot that obeys velocities, and has a service that holds it.
 
     Attributes:
