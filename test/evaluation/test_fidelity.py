@@ -209,7 +209,7 @@ def test_too_few_states_are_refused(tmp_path: Path, demonstrations: Demonstratio
 
 def test_actions_that_are_not_finite_are_refused(tmp_path: Path, demonstrations: DemonstrationSet) -> None:
     policy = write_mixture(tmp_path / "policy.onnx", nan_above=-1.0)
-    with pytest.raises(PolicyFileError, match="not finite"):
+    with pytest.raises(PolicyFileError, match="non-finite actions"):
         measure(policy, policy, demonstrations, SMALL)
 
 

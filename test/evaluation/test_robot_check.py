@@ -164,7 +164,7 @@ DOUBTS: dict[str, tuple[ArmBag, str, str]] = {
             ]
         ),
         ROBOT,
-        r"1 of 401 stamps are not newer than the one before",
+        r"1 of 401 stamps are not newer than the previous one",
     ),
     "degrees": (ArmBag(joints=lambda t: 57.3 * joint_positions(t)), ROBOT, r"more than two turns: does the message"),
     "commands beyond the limits": (

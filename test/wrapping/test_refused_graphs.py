@@ -41,7 +41,7 @@ GRAPHS: dict[str, tuple[str, str]] = {
     ),
     "a batch that is averaged": (
         "p (float[N, 6] x) => (float[N, 6] y) { m = ReduceMean <axes = [0], keepdims = 1> (x) y = Sub(x, m) }",
-        r"other actions for several observations at once|times at each run",
+        r"other actions for a batch of observations|times at each run",
     ),
     "not finite": (
         "p (float[N, 6] x) => (float[N, 6] y) { z = Sub(x, x) y = Div(x, z) }",

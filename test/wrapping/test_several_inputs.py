@@ -103,7 +103,7 @@ def test_inputs_outputs_and_metadata_are_in_the_description(tmp_path: Path) -> N
     written, document = draft(tmp_path, foreign)
     assert "#   input joints [1, 4], float32" in written
     assert "#   input robot_state [free, 2], float64" in written
-    assert "#   it says joint_names: hip,knee" in written
+    assert "#   metadata joint_names: hip,knee" in written
     assert "\a" not in written
     assert "the action, one of y, value" in written
     assert [item["input"] for item in document["observation"]] == ["joints", "robot_state"]

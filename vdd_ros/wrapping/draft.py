@@ -83,7 +83,7 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
     for what, tensors in (("input", inputs), ("output", outputs)):
         yield from (f"#   {what} {printable(t.name)} {_shape(t)}, {FLOATS[t.type]}" for t in tensors)
     for key, value in list(outline.metadata.items())[:_MOST_METADATA]:
-        yield f"# metadata {printable(key, 60)}: {printable(value, 400)}"
+        yield f"#   metadata {printable(key, 60)}: {printable(value, 400)}"
     yield f'# Answer every "{OPEN}"; docs/policy_file.md, "Graphs of other tools", explains the keys. Then:'
     yield f"#   vdd wrap {printable(foreign.name)} --spec {printable(file.name)} --out policy.onnx"
     yield f'method: "{OPEN}"  # how it was trained, in a few words, such as ppo'

@@ -110,7 +110,7 @@ def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> 
     rate = f"it comes at {figures.rate_hz:.4g} Hz"
     yield f"    max_age_s: {figures.max_age_s:g}  # {rate}; how long may the robot move blindly?"
     if figures.foreign_clock:
-        yield "    stamp: arrival # its stamps are from another clock; can that be synchronised?"
+        yield "    stamp: arrival  # its stamps are from another clock; can that be synchronised?"
     if one.frame:
         yield f"    # frame: base_link  # recorded in {_quoted(one.frame)}; in which frame does the policy need it?"
     yield "    entries:"
