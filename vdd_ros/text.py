@@ -22,8 +22,8 @@ def printable(value: object, longest: int = LONGEST) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things, such as `1 core` or `2 cores`; the plural of `noun` must be regular."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number of things, such as `1 core` or `2,000 cores`; the plural of `noun` must be regular."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _escaped(character: str) -> str:

@@ -87,8 +87,8 @@ def test_records_without_usable_sequence_numbers_are_kept_and_not_counted(tmp_pa
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [
-        ([0, 1, 1, 2], r"come twice 1 times and go back 0 times \(1 after 1\)"),
-        ([0, 2, 1, 3], r"come twice 0 times and go back 1 times \(1 after 2\)"),
+        ([0, 1, 1, 2], r"come twice 1 time and go back 0 times \(1 after 1\)"),
+        ([0, 2, 1, 3], r"come twice 0 times and go back 1 time \(1 after 2\)"),
         ([0, 50, 1, 51, 2, 52], r"come twice 0 times and go back 2 times \(1 after 50, 2 after 51\)"),
         ([5, 4, 3], r"go back 2 times \(4 after 5, 3 after 4\)"),
     ],

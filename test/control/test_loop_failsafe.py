@@ -63,7 +63,7 @@ def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
     short = joint_state(10.01, shoulder_joint=0.1, elbow_joint=0.2)
     short.position.pop()
     joint_rig.receive("arm", short, 10.01)
-    assert "2 names but 1 values of position" in joint_rig.loop.observer.last_refusal
+    assert "2 names but 1 value of position" in joint_rig.loop.observer.last_refusal
     assert joint_rig.loop.counters.refused_messages == 2
     assert joint_rig.loop.observer.missing() == ("arm",)
     joint_rig.receive("arm", joint_state(10.02, elbow_joint=0.2, shoulder_joint=0.1), 10.02)

@@ -94,7 +94,7 @@ def test_an_input_with_only_messages_of_other_joints_is_reported(make: Callable[
     ("spoil", "reason"),
     [
         (lambda message: message.name.pop(), "lacks the joints ['elbow_joint']"),
-        (lambda message: message.position.pop(), "2 names but 1 values of position"),
+        (lambda message: message.position.pop(), "2 names but 1 value of position"),
         (lambda message: message.name.clear(), "lacks the joints ['shoulder_joint', 'elbow_joint']; it has []"),
         (lambda message: message.name.append("elbow_joint"), "names the joints ['elbow_joint'] more than once"),
     ],

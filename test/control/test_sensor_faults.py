@@ -197,7 +197,7 @@ def joints_file(folder: Path) -> RobotFile:
     ("names", "values", "reason"),
     [
         (["slide_x"], [0.5], "lacks the joints ['slide_y']"),
-        (["slide_x", "slide_y"], [0.5], "has 2 names but 1 values"),
+        (["slide_x", "slide_y"], [0.5], "has 2 names but 1 value"),
         (["slide_x", "slide_y"], [0.5, 0.1, 0.2], "has 2 names but 3 values"),
         ([], [], "lacks the joints"),
     ],

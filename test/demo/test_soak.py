@@ -78,7 +78,7 @@ def checked(*numbers: int) -> SequenceCheck:
         ((0, 1, 4, 5), "/n: 2 of 6 records missing (sequence numbers 2 to 3)"),
         ((3, 4, 5), "/n: the record begins with 3"),
         ((0, 1, 0, 1), "/n: numbers restarted 1 time"),
-        ((0, 1, 1, 2), f"/n: sequence numbers come twice 1 times and go back 0 times (1 after 1): {DISORDER}"),
+        ((0, 1, 1, 2), f"/n: sequence numbers come twice 1 time and go back 0 times (1 after 1): {DISORDER}"),
         ((), "/n: the record begins with None"),
     ],
 )

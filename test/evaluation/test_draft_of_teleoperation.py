@@ -64,7 +64,7 @@ def test_the_way_between_two_episodes_is_no_step(tmp_path: Path) -> None:
     found = [entry.max_step for entry in robot.command_entries[:2]]
     assert found == pytest.approx(1.5 * within, rel=0.1)
     assert (over > 2 * np.array(found)).any()
-    assert "# Commands pause 1 times, for 4.1 s and longer." in (tmp_path / "arm.yaml").read_text()
+    assert "# Commands pause 1 time, for 4.1 s and longer." in (tmp_path / "arm.yaml").read_text()
     assert "# episodes: {gap_s: 2}" in (tmp_path / "arm.yaml").read_text()
 
 

@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[ArmBag, str, str]] = {
     "an order of another size": (
         ArmBag(more=[("/controller/commands", ARRAY, 1.0, numbers([0.1]))]),
         ROBOT,
-        r"command.entries: 1 of 201 recorded commands do not fit this file: a command has 1 values",
+        r"command.entries: 1 of 201 recorded commands do not fit this file: a command has 1 value",
     ),
     "stamps further apart than max_skew_s": (
         ArmBag(),
@@ -249,7 +249,7 @@ def test_a_gap_is_told(tmp_path: Path) -> None:
         for t, row in zip(later.tolist(), joint_positions(later), strict=True)
     ]
     report = check(tmp_path, bag)
-    assert any("1 gaps are longer than max_age_s, the longest 0.51 s" in text for text in texts(report, "warning"))
+    assert any("has 1 gap above max_age_s, the longest 0.51 s" in text for text in texts(report, "warning"))
     assert any("inputs.joints.max_age_s: is older than max_age_s at" in text for text in texts(report, "error"))
 
 

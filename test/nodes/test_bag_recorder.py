@@ -89,7 +89,7 @@ def test_optional_topics_are_recorded_once_published(bench: Bench, tmp_path: Pat
     ("numbers", "text"),
     [
         ((0, 1, 4), "/teacher/latency: 2 of 5 records missing (sequence numbers 2 to 3)"),
-        ((0, 1, 1), "/teacher/latency: sequence numbers come twice 1 times"),
+        ((0, 1, 1), "/teacher/latency: sequence numbers come twice 1 time"),
     ],
 )
 def test_sequence_numbers_that_are_not_whole_fail_at_the_end(

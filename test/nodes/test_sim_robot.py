@@ -138,7 +138,7 @@ def test_it_runs_its_episodes_tells_their_results_and_leaves(bench: Bench, tmp_p
     assert stamps == sorted(set(stamps))
     tcp_stamps = {(pose.header.stamp.sec, pose.header.stamp.nanosec) for pose in tcp}
     assert len(tcp_stamps & set(stamps)) > 0.9 * len(stamps)
-    assert "a command has 1 values; the robot file names 2" in robot.output
+    assert "a command has 1 value; the robot file names 2" in robot.output
     assert "is not finite" in robot.output
 
 

@@ -111,7 +111,7 @@ def test_stamps_of_zero_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
     sent += [joints(at, (0.0, 0.0), 0) for at in range(EPOCH_NS, EPOCH_NS + S, 10 * MS)]
     write_recording(tmp_path / "bag", sorted(sent))
     assert convert(tmp_path, tmp_path / "bag") == 0
-    assert "joints: 100 messages have no stamp and were dated by their receipt" in capsys.readouterr().out
+    assert "joints: 100 messages without a stamp, dated by receipt" in capsys.readouterr().out
 
 
 def test_numbers_that_are_not_finite_are_refused_and_counted(

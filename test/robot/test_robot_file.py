@@ -220,7 +220,7 @@ def test_joint_state_that_does_not_fit() -> None:
         channel.read(joint_state(elbow_joint=1.0), np.empty(2))
     short = joint_state(elbow_joint=1.0, shoulder_joint=2.0)
     short.position.pop()
-    with pytest.raises(ObservationError, match="2 names but 1 values of position"):
+    with pytest.raises(ObservationError, match="2 names but 1 value of position"):
         channel.read(short, np.empty(2))
 
 

@@ -180,7 +180,7 @@ def test_a_robot_file_fits_and_the_command_tells(tmp_path: Path, capsys: pytest.
     out, numbers = tmp_path / "policy.onnx", tmp_path / "numbers.json"
     arguments = ["wrap", str(foreign), "--spec", str(description), "--out", str(out), "--json", str(numbers)]
     assert main(arguments) == 0
-    assert "4 numbers observed, 1 times; 2 commanded" in capsys.readouterr().out
+    assert "4 numbers observed, 1 time; 2 commanded" in capsys.readouterr().out
     assert json.loads(numbers.read_text())["foreign_sha256"]
     spec = OnnxPolicy.load(out).spec
     robot.check(spec.observation, spec.action)

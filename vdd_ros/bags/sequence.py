@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vdd_ros.documents import JsonObject, json_object
+from vdd_ros.text import counted
 
 LARGEST = 2**53
 """The largest sequence number: a record holds them as float64."""
@@ -81,7 +82,7 @@ class SequenceCheck:
         shown = ", ".join(f"{before + 1} to {after - 1}" for before, after in self.gaps[:_SHOWN])
         more = f" and {self.gap_count - _SHOWN} more gaps" if self.gap_count > _SHOWN else ""
         if self.disordered:  # disordered numbers leave the number of missing ones unknown
-            return f"sequence numbers are left out {self.gap_count} times ({shown}{more})"
+            return f"sequence numbers are left out {counted(self.gap_count, 'time')} ({shown}{more})"
         return f"{self.missing} of {self.missing + self.count} records missing (sequence numbers {shown}{more})"
 
     def _turns(self) -> str:
@@ -90,7 +91,8 @@ class SequenceCheck:
         shown = ", ".join(f"{after} after {before}" for before, after in self.turns[:_SHOWN])
         more = " and others" if self.repeated + self.backward > _SHOWN else ""
         return (
-            f"sequence numbers come twice {self.repeated} times and go back {self.backward} times ({shown}{more}): "
+            f"sequence numbers come twice {counted(self.repeated, 'time')} "
+            f"and go back {counted(self.backward, 'time')} ({shown}{more}): "
             "two nodes of one name, or one that restarted and whose first records are missing"
         )
 

@@ -10,6 +10,7 @@ from vdd_ros.cli.results import add_result_options, check_result_options, keep_r
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
+from vdd_ros.text import counted
 
 HELP = "repair a bag, or make example recordings"
 
@@ -49,7 +50,7 @@ def _example(args: argparse.Namespace) -> int:
 
     check_result_options(args)
     made = record_examples(args.out, args.episodes, args.seed)
-    show(f"{args.out}: {len(made.bags)} bags, {made.elbow_up} with the elbow up; robot file {made.robot}")
+    show(f"{args.out}: {counted(len(made.bags), 'bag')}, {made.elbow_up} with the elbow up; robot file {made.robot}")
     numbers = {"bags": len(made.bags), "elbow_up": made.elbow_up, "robot": str(made.robot), "seed": args.seed}
     keep_result(args, numbers)
     return 0
@@ -62,7 +63,7 @@ def _mend(args: argparse.Namespace) -> int:
     mended = mend(args.bag, args.out, force=args.force)
     if mended.replaced is not None:
         tell(f"{mended.replaced}, left by an earlier attempt, was replaced")
-    show(f"{mended.output}: {mended.messages:,} messages; {mended.source} is unchanged")
+    show(f"{mended.output}: {counted(mended.messages, 'message')}; {mended.source} is unchanged")
     for text in filter(None, [*mended.unreadable, *mended.notes, mended.gaps]):
         tell(text)
     if args.json is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from vdd_ros.console import show, tell
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
+from vdd_ros.text import counted
 
 HELP = "make a policy file from another tool's deterministic ONNX graph: metadata, units, statistics, limits"
 
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("--spec needs --out FILE, the policy file to write")
     made = wrap(args.foreign, args.spec, args.out, force=args.force)
     show(
-        f"{made.file}: {made.observation} numbers observed, {made.history} times; {made.action} commanded, "
+        f"{made.file}: {counted(made.observation, 'number')} observed, {counted(made.history, 'time')}; "
+        f"{made.action} commanded, "
         f"{made.horizon} actions; around {made.foreign} of {made.producer}",
         f"largest difference from the foreign graph: {made.max_error:.2g} standard deviations",
     )
@@ -59,7 +61,7 @@ def _draft(args: argparse.Namespace) -> int:
     show(
         f"{draft.file}, from a graph of {draft.producer}: inputs {', '.join(draft.inputs)}; "
         f"outputs {', '.join(draft.outputs)}",
-        f'{draft.questions} open questions, marked "???": the file is refused until they are answered',
+        f'{counted(draft.questions, "open question")}, marked "???": the file is refused until all are answered',
         f"then: vdd wrap {args.foreign} --spec {draft.file} --out policy.onnx",
     )
     if args.json is not None:

@@ -168,7 +168,7 @@ class PolicyNode(ReasonedLifecycleNode):
         errors = self.callback_errors
         if new := errors.count - self._errors_told:
             level = max(level, DiagnosticStatus.WARN)
-            message = f"{new} errors were caught, the last: {errors.last}; {message}"
+            message = f"caught errors: {new}, the last: {errors.last}; {message}"
         self._errors_told = errors.count
         self._console.say(level[0], message)
         values |= {"callback_errors": errors.count, "last_callback_error": errors.last}

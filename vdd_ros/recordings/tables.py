@@ -4,7 +4,7 @@ import math
 
 from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment
 from vdd_ros.recordings.record import ConversionRecord
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 _MS = 1e3
 _LEFT_OUT_SHOWN = 50
@@ -41,8 +41,8 @@ def format_limits(record: ConversionRecord) -> str:
         for name, count in episode.outside_limits.items():
             totals[name] = totals.get(name, 0) + count
     return "\n".join(
-        f"warning: {printable(name)} was commanded outside low and high of the robot file {count:,} times; the policy "
-        "node will limit it"
+        f"warning: {printable(name)} was commanded outside low and high of the robot file {counted(count, 'time')}; "
+        "the policy node will limit it"
         for name, count in totals.items()
     )
 
@@ -81,7 +81,7 @@ def _remarks(alignment: Alignment) -> list[str]:
         if topic.refused
     ]
     return remarks + [
-        f"  {printable(name)}: {topic.unstamped:,} messages have no stamp and were dated by their receipt"
+        f"  {printable(name)}: {counted(topic.unstamped, 'message')} without a stamp, dated by receipt"
         for name, topic in topics.items()
         if topic.unstamped
     ]

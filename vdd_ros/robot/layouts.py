@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
 from vdd_ros.robot.cdr.readers import Pick
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 Floats = NDArray[np.float64]
 _ORDERS_KEPT = 100
@@ -109,7 +109,10 @@ class JointLayout:
             raise places.with_traceback(None)  # otherwise it would grow each time
         for interface, numbers in zip(self._interfaces, values[1:], strict=True):
             if len(numbers) != len(names):
-                raise ObservationError(f"a JointState has {len(names)} names but {len(numbers)} values of {interface}")
+                raise ObservationError(
+                    f"a JointState has {counted(len(names), 'name')} but {counted(len(numbers), 'value')} "
+                    f"of {interface}"
+                )
         return places
 
     def write(self, values: Floats, message: Any) -> None:
@@ -163,7 +166,9 @@ class ArrayLayout:
     def select(self, values: Sequence[Any]) -> list[Pick]:
         """See SelectiveLayout."""
         if len(values[0]) != self._size:
-            raise ObservationError(f"a command has {len(values[0])} values; the robot file names {self._size}")
+            raise ObservationError(
+                f"a command has {counted(len(values[0]), 'value')}; the robot file names {self._size}"
+            )
         return [(0, index) for index in range(self._size)]
 
     def write(self, values: Floats, message: Any) -> None:

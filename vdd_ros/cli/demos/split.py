@@ -10,6 +10,7 @@ from vdd_ros.data.split import choose, write_split
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.recordings.record_parts import write_records
+from vdd_ros.text import counted
 
 HELP = "divide demonstrations into a training set and held-out episodes"
 
@@ -39,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
         tell(remark)
     held_out = ", ".join(map(str, split.held_out))
     show(
-        f"{files[0]}: {len(split.train)} episodes",
-        f"{files[1]}: {len(split.held_out)} episodes, numbers {held_out} (from 0)",
+        f"{files[0]}: {counted(len(split.train), 'episode')}",
+        f"{files[1]}: {counted(len(split.held_out), 'episode')}, numbers {held_out} (from 0)",
     )
     if args.json is not None:
         write_json(args.json, {"seed": args.seed, "train": split.train, "held_out": split.held_out})

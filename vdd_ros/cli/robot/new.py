@@ -7,6 +7,7 @@ from vdd_ros.cli.numbers import POSITIVE
 from vdd_ros.console import show
 from vdd_ros.documents import json_object, write_json
 from vdd_ros.places import OutputFile
+from vdd_ros.text import counted
 
 HELP = "draft a robot file from bags, with open questions for a person to answer"
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         f"commands: {draft.numbers} numbers on {', '.join(draft.commands) or 'no topic of the bag'}",
     )
     if draft.questions:
-        show(f'{draft.questions} open questions, marked "???": the file is refused until they are answered')
+        show(f'{counted(draft.questions, "open question")}, marked "???": the file is refused until all are answered')
     else:
         show("the file is valid; check the questions in its comments")
     show(f"then: vdd robot check {draft.file} --bag {draft.bag}")

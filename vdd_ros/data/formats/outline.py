@@ -11,7 +11,7 @@ from vdd_ros.data.formats.choice import KeyChoice
 from vdd_ros.data.formats.source import UNKNOWN, Column, Source
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import replacing
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 OPEN = "???"
 """Placeholder for required statements: a description with one is refused."""
@@ -65,7 +65,8 @@ def write_outline(path: Path, file: Path, *, force: bool = False) -> None:
 
 def _lines(source: Source, place: str) -> Iterator[str]:
     rate = f", {source.rate_hz:.6g} Hz" if source.rate_hz is not None else ""
-    yield f"# {printable(source.kind)}: {len(source.lengths):,} episodes, {source.frames:,} frames{rate}"
+    episodes, frames = counted(len(source.lengths), "episode"), counted(source.frames, "frame")
+    yield f"# {printable(source.kind)}: {episodes}, {frames}{rate}"
     yield f"data: {_text(place)}"
     yield f"task: {_text(source.task)}"
     if source.rate_hz is None:

@@ -10,7 +10,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.evaluation.demonstration_info.report import DemonstrationInfo
 from vdd_ros.features import Feature
 from vdd_ros.files import replacing
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 MOST_ENTRIES = 24
 MOST_EPISODES = 100
@@ -77,4 +77,5 @@ def _draw_entry(
 def _title(info: DemonstrationInfo, entries: int) -> str:
     left = f"; {entries - MOST_ENTRIES} more entries are not shown" if entries > MOST_ENTRIES else ""
     few = f", the first {MOST_EPISODES} shown" if info.episodes > MOST_EPISODES else ""
-    return f"{printable(info.task)}: {info.episodes} episodes{few}, {info.pairs:,} pairs at {info.rate_hz:g} Hz{left}"
+    episodes, pairs = counted(info.episodes, "episode"), counted(info.pairs, "pair")
+    return f"{printable(info.task)}: {episodes}{few}, {pairs} at {info.rate_hz:g} Hz{left}"

@@ -10,7 +10,7 @@ from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Findin
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import missing_topic
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 MOST_STALE = 0.01
 """Share of ticks with a stale input from which it is an error: the policy would stop repeatedly."""
@@ -124,7 +124,7 @@ def _gaps(found: InputReadings, where: str) -> Iterator[Finding]:
         text = f"is {found.source.max_age_s:g} s, less than the {1 / rhythm.rate_hz:.3g} s between messages"
         yield Finding(ERROR, f"{where}.max_age_s", f"{text}: the input is stale at all times; allow several periods")
     elif rhythm.gaps:
-        text = f"{rhythm.gaps:,} gaps are longer than max_age_s, the longest {rhythm.longest_gap_s:.3g} s"
+        text = f"has {counted(rhythm.gaps, 'gap')} above max_age_s, the longest {rhythm.longest_gap_s:.3g} s"
         yield Finding(WARNING, where, f"{text}; the history restarts after each")
 
 

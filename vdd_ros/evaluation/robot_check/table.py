@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vdd_ros.evaluation.robot_check.report import EntryReport, InputReport, RobotReport
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 _ENTRY = "    {:<34}{:<8}{:>12}{:>12}{:>12}{:>12}"
 
@@ -24,7 +24,7 @@ def report_text(report: RobotReport) -> str:
         lines.append("no tick with a value of every input")
     lines += ["", *(f"{one.level:<8} {one.where}: {one.text}" for one in report.findings)]
     warnings = sum(one.level == "warning" for one in report.findings)
-    lines.append(f"{report.errors} errors, {warnings} warnings")
+    lines.append(f"{counted(report.errors, 'error')}, {counted(warnings, 'warning')}")
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from vdd_ros.evaluation.robot_draft.plan import (
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.quantities import VELOCITIES, quantity_of
 from vdd_ros.robot.yaml_section import QUESTION
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
 _WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
@@ -92,7 +92,8 @@ def _demonstrations(plan: Plan, measures: Measures) -> Iterator[str]:
     yield "  # An episode is a bag. Does a topic, a service or a pause divide bags into episodes?"
     pauses = [pause for _, one in found if not one.is_sparse for pause in one.pauses_s if pause >= _LEAST_PAUSE_S]
     if pauses:
-        yield f"  # Commands pause {len(pauses)} times, for {min(pauses):.2g} s and longer. Between episodes?"
+        times = counted(len(pauses), "time")
+        yield f"  # Commands pause {times}, for {min(pauses):.2g} s and longer. Between episodes?"
         yield f"  # episodes: {{gap_s: {math.floor(5 * min(pauses)) / 10:g}}}"
     sparse = [name for name, one in found if one.is_sparse] if len(found) > 1 else []
     if sparse:

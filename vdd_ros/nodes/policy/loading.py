@@ -16,6 +16,7 @@ from vdd_ros.policy import trial
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
+from vdd_ros.text import counted
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def _warn_of_building(policy: OnnxPolicy, built: list[str], path: str, name: str
     """Warn that TensorRT's engines had to be built at run time."""
     if built:
         get_logger(name.strip("/").replace("/", ".")).warning(
-            f"TensorRT had to build {len(built)} engines for {path}, which took {took_s:.0f} s; they are stored in "
-            f"{policy.engine_folder}. Next time build them in advance with `vdd prebuild {path} --provider tensorrt`"
+            f"TensorRT had to build {counted(len(built), 'engine')} for {path}, which took {took_s:.0f} s; "
+            f"they are stored in {policy.engine_folder}. "
+            f"Next time build them in advance with `vdd prebuild {path} --provider tensorrt`"
         )
