@@ -82,7 +82,7 @@ def test_the_old_chunk_is_replaced_by_the_robots_place_while_the_new_one_is_comp
     rig.arm.rig.loop.close()
 
 
-def test_a_chunk_that_is_over_needs_no_withdrawal(tmp_path: Path) -> None:
+def test_a_chunk_that_is_over_needs_no_cancellation(tmp_path: Path) -> None:
     """Its controller has reached the end; somebody else may move the robot home now."""
     rig = ChunkedArm(tmp_path)
     rig.walk()

@@ -13,7 +13,7 @@ pytest.importorskip("rclpy")
 from ros_helpers import DEADLINE_S, Bench
 from std_srvs.srv import Trigger
 
-from vdd_ros.nodes.policy import failsafe_call as loss_call
+from vdd_ros.nodes.policy import failsafe_call
 from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
 
 SERVICE = "halt"
@@ -26,7 +26,7 @@ def failures() -> list[bool]:
 
 @pytest.fixture
 def call(bench: Bench, failures: list[bool], monkeypatch: pytest.MonkeyPatch) -> Iterator[FailsafeCall]:
-    monkeypatch.setattr(loss_call, "AGAIN_S", 0.05)
+    monkeypatch.setattr(failsafe_call, "AGAIN_S", 0.05)
     call = FailsafeCall(bench.node, SERVICE, lambda: failures.append(True))
     yield call
     call.destroy()
@@ -95,7 +95,7 @@ def test_service_responses_are_reported_safely_without_flooding_the_log(
 ) -> None:
     """Its message is somebody else's: one line, clipped; a service that is away for hours is no line a second."""
     lines: list[str] = []
-    monkeypatch.setattr(loss_call, "AGAIN_S", 3600.0)  # called again by hand, once it was answered
+    monkeypatch.setattr(failsafe_call, "AGAIN_S", 3600.0)  # called again by hand, once it was answered
     monkeypatch.setattr("vdd_ros.nodes.ros.containment.QUIET_S", math.inf)
     monkeypatch.setattr(bench.node, "get_logger", lambda: SimpleNamespace(error=lines.append))
     call = FailsafeCall(bench.node, SERVICE, lambda: failures.append(True))
