@@ -1,4 +1,4 @@
-"""`vdd bag mend`: what a killed recorder left becomes a whole bag, and what cannot be mended is told."""
+"""`vdd bag mend`: remains of a killed recorder become a whole bag, and unrepairable parts are reported."""
 
 import json
 from pathlib import Path

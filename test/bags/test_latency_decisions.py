@@ -1,4 +1,4 @@
-"""Decisions in a bag: read back exactly; what is missing is a gap, what a recorder cannot help is none."""
+"""Decisions in a bag: exact round trip; missing records are gaps, except those that no recorder can avoid."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The reading of bags and the intake of messages: what is measured; how fast it is is nobody's assertion."""
+"""The reading of bags and the intake of messages: the measured figures; no speed is asserted."""
 
 import json
 import sys

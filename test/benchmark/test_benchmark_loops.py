@@ -1,4 +1,4 @@
-"""`vdd benchmark speed`: what it writes."""
+"""`vdd benchmark speed`: its output files."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Passes of policy files by turns: what is compared, and what is refused; how long they take is nobody's assertion."""
+"""Alternate passes of policy files: comparisons and refusals; no duration is asserted."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`vdd benchmark methods`: what it keeps, how it goes on after interruptions, failures and deaths of its workers."""
+"""`vdd benchmark methods`: its records, and recovery from interruptions, failures and deaths of its workers."""
 
 import json
 import os

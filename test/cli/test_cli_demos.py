@@ -1,4 +1,4 @@
-"""`vdd demos`: what it writes and prints, and what it refuses to replace."""
+"""`vdd demos`: its files and output, and the files that it refuses to replace."""
 
 import json
 import os

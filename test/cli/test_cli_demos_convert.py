@@ -1,4 +1,4 @@
-"""`vdd demos convert`: into LeRobot and back, and what is refused."""
+"""`vdd demos convert`: into LeRobot and back, and refusals."""
 
 from pathlib import Path
 

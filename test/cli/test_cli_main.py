@@ -1,4 +1,4 @@
-"""The `vdd` dispatcher: what it imports, and which message and exit code each kind of failure gives."""
+"""The `vdd` dispatcher: its imports, and the message and exit code of each kind of failure."""
 
 import subprocess
 import sys

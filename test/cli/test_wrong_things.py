@@ -1,4 +1,4 @@
-"""What is given to the wrong command is named as what it is, with the command that takes it; nothing is written."""
+"""Files given to the wrong command are identified, with the command that takes them; nothing is written."""
 
 import re
 from pathlib import Path

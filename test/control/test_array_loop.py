@@ -1,4 +1,4 @@
-"""Policies that observe arrays on a hand-fed loop: what they see at each tick; what is refused, stale or absent."""
+"""Policies that observe arrays, on a hand-fed loop: their observations, refusals, stale and missing arrays."""
 
 from pathlib import Path
 from typing import Any

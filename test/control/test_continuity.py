@@ -20,7 +20,7 @@ from vdd_ros.robot.robot_file import RobotFile
 
 MAX_AGE_S = 0.2
 ALLOWED = 10 * MAX_STEP
-"""What a joint's value may change by from message to message: ten times what its command may in a period."""
+"""Largest change of a joint's value between messages: ten times that of its command in a period."""
 
 
 def told(arm: Arm, *places: Sequence[float], spacing_s: float = 0.004) -> None:

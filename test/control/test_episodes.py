@@ -1,4 +1,4 @@
-"""Pauses, homing and the end of a task, on a loop that is fed by hand: what the robot gets, and what is thrown away."""
+"""Pauses, homing and the end of a task, on a hand-fed loop: the robot's commands, and discarded actions."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""One policy takes over from another between two ticks: nothing is missed, nothing jumps, and a misfit is refused."""
+"""One policy takes over from another between two ticks: no tick is lost, no command jumps, a misfit is refused."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Command limits: what passes, what is bounded, what is refused, and the counts of each."""
+"""Command limits: unchanged, limited and refused commands, and their counts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A topic of joint states may be shared: what is somebody else's is no fault, what is ours and wrong is one."""
+"""A shared topic of joint states: other robots' joints are accepted, wrong values of our joints are refused."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The policy node's tick, with messages and times made up here: what is commanded, when, and what is recorded."""
+"""The policy node's tick, with synthetic messages and times: commands, their instants, and records."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Blocks of rows: what is computed over them is what numpy computes over the whole."""
+"""Blocks of rows: results over blocks equal numpy's over the whole."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Formats of demonstrations: found by what is in the file, added by other packages."""
+"""Formats of demonstrations: recognised by content, added by other packages."""
 
 from pathlib import Path
 

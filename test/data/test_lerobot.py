@@ -1,4 +1,4 @@
-"""LeRobot data sets of version 3.0, read without LeRobot: every dialect, and what is refused."""
+"""LeRobot data sets of version 3.0, read without LeRobot: every dialect, and refusals."""
 
 import json
 import re

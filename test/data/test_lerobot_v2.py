@@ -1,4 +1,4 @@
-"""LeRobot data sets of version 2.1, read without LeRobot, and what is refused."""
+"""LeRobot data sets of version 2.1, read without LeRobot, and refusals."""
 
 from pathlib import Path
 

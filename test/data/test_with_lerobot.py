@@ -1,4 +1,4 @@
-"""LeRobot itself against ours: it opens what was written here, and what it writes is read here.
+"""LeRobot itself against our reader and writer: each opens the other's data sets.
 
 LeRobot needs Python 3.12 and torch, so it has an environment of its own: VDD_LEROBOT_PYTHON names its Python, with
 lerobot[dataset]==0.6.1.

@@ -1,4 +1,4 @@
-"""Shards, filters, moved axes and checksums of zarr stores: read as zarr reads what it wrote, or refused by name."""
+"""Shards, filters, moved axes and checksums of zarr stores: read like zarr's own reader, or refused by name."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""`vdd robot check` on bags of a synthetic arm: what it reads, and each fault that it names."""
+"""`vdd robot check` on bags of a synthetic arm: its readings, and each finding."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the host is asked for, what it says, and `vdd doctor`."""
+"""Requests to the host, their answers, and `vdd doctor`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Distillation: its settings, whom it learns from, what its student takes over."""
+"""Distillation: its settings, its teachers, and the properties that the student inherits."""
 
 import copy
 import dataclasses

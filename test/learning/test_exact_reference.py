@@ -1,4 +1,4 @@
-"""The paper's loop as the yardstick of speed: it is the same method, and the comparison says what it measures."""
+"""The paper's loop as the baseline of speed: the method is the same, and the comparison is correct."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every training shares: settings that are refused, devices, precision, compilation, what is kept."""
+"""Common parts of all trainings: refused settings, devices, precision, compilation, checkpoints."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""The density of the demonstrated observations: against scikit-learn's, and what its bound lets through."""
+"""The density of the demonstrated observations: compared with scikit-learn's, and the effect of its bound."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The network that predicts mixtures: what it starts with, what it may predict, how abandoned experts come back."""
+"""The network that predicts mixtures: its initial state, its range, and the revival of abandoned experts."""
 
 import math
 from typing import Any

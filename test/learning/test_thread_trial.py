@@ -1,4 +1,4 @@
-"""The trial of thread counts: what it chooses, and that it changes nothing else."""
+"""The trial of thread counts: its choice, and that it has no other effect."""
 
 from collections.abc import Iterator
 from itertools import count

@@ -1,4 +1,4 @@
-"""`loss_service` is called until it succeeds, or until commanding goes on."""
+"""`loss_service` is called until it succeeds, or until commanding resumes."""
 
 import math
 import time

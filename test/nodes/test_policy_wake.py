@@ -1,4 +1,4 @@
-"""Waking early, on a clock that is moved by hand: what is done until a tick is due, and when it begins."""
+"""Early wake-ups, on a simulated clock: work before a tick is due, and its start."""
 
 import pytest
 

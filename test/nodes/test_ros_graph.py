@@ -1,4 +1,4 @@
-"""What a policy node says of the others on its topics: no publisher, another type or quality, silence, several."""
+"""The policy node's reports on other nodes of its topics: missing, silent or several publishers, other types or QoS."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Recordings of CUDA graphs: each thread tells the driver once to ignore those of others."""
+"""Recordings of CUDA graphs: each thread sets the driver once to ignore those of others."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import get_ident

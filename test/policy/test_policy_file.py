@@ -1,4 +1,4 @@
-"""Reading a policy file: ordinary files only, once, whole, from one file; what is something else is named."""
+"""Reading a policy file: only ordinary files, once, whole, from one file; other files are identified."""
 
 import gzip
 import json

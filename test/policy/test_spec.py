@@ -1,4 +1,4 @@
-"""The metadata of a policy file: what is read, what is refused and how the refusal reads."""
+"""The metadata of a policy file: accepted and refused values, and the messages."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Arrays in the metadata of a policy file: inputs of their own, and what is refused."""
+"""Arrays in the metadata of a policy file: separate inputs, and refusals."""
 
 import json
 from dataclasses import replace

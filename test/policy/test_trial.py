@@ -1,4 +1,4 @@
-"""Opening a file in another process first: what is learnt there, and that nothing is left of it."""
+"""Opening a file first in another process: its findings, and no remains."""
 
 import os
 import select

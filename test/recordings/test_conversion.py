@@ -1,4 +1,4 @@
-"""A conversion is whole or not there at all; an interrupted one goes on where it was."""
+"""A conversion is complete or leaves nothing; an interrupted one can be resumed."""
 
 import errno
 from pathlib import Path

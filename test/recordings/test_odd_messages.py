@@ -1,4 +1,4 @@
-"""Messages that are damaged, stamped at their receipt, or far apart; and what is sampled message by message."""
+"""Messages that are damaged, dated by their receipt, or far apart; and sampling message by message."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An arm of two joints on a hand-fed loop, whose policy wants what a test says and whose robot does what it may."""
+"""An arm of two joints on a hand-fed loop; the test sets the policy's actions and the robot's reaction."""
 
 import math
 from collections.abc import Sequence

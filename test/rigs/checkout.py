@@ -1,4 +1,4 @@
-"""The checkout under test, and what its setup.py says."""
+"""The checkout under test, and the content of its setup.py."""
 
 import runpy
 from functools import cache

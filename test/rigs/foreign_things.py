@@ -1,4 +1,4 @@
-"""One of each thing that users hand to the wrong command, as small as it can be and still be what it is."""
+"""A minimal example of each kind of file that users give to the wrong command."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run by a Python that has LeRobot: opens a data set with chunk requests, and prints what it gives as JSON.
+"""Run by a Python that has LeRobot: opens a data set with chunk requests, and prints its content as JSON.
 
 python open_with_lerobot.py FOLDER
 """

@@ -1,4 +1,4 @@
-"""Goes the way of docs/your_robot.md as a user would, with all defaults, and keeps what its commands found.
+"""Runs the tutorial docs/your_robot.md as a user would, with all defaults, and keeps the results of its commands.
 
 `python test/rigs/run_tutorial.py FOLDER` runs the page's `vdd` commands in a folder, one after the other; a second run
 goes on after the last one that is done. FOLDER then has your_robot.json: the numbers of each command, and how long it

@@ -1,4 +1,4 @@
-"""A robot that obeys velocities, and has to be left standing or held when there is nothing to command any more."""
+"""A robot with velocity commands, to be stopped or held once commanding ends."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files of other tools given as a robot file: each is named as what it is."""
+"""Files of other tools given as a robot file: each is identified."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`vdd run` on a robot over real DDS: what it starts, what it says, and what it leaves behind."""
+"""`vdd run` on a robot over real DDS: its processes, its output, and its remains."""
 
 import os
 import signal

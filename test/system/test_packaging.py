@@ -1,4 +1,4 @@
-"""The package installs with pip and with colcon, and what it says about itself agrees."""
+"""The package installs with pip and with colcon, and its metadata agree."""
 
 import hashlib
 import importlib.util
