@@ -1,4 +1,4 @@
-"""Which trials a benchmark has, in which order, and which of several processes takes which."""
+"""The trials of a benchmark, their order, and their distribution over processes."""
 
 import pytest
 

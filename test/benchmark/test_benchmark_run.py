@@ -173,7 +173,7 @@ def test_an_interrupted_training_goes_on_where_it_stopped(demos: Path, tmp_path:
     finally:
         command_line.kill()
     assert "0 of 1 trials are finished" in command_line.said
-    assert "the same command goes on" in command_line.said
+    assert "the same command continues" in command_line.said
     (folder,) = (tmp_path / "models").iterdir()
     done = json.loads(load_tensors(folder / "checkpoint" / STATE_FILE)[1])["step"]
     assert 0 < done < 120

@@ -1,4 +1,4 @@
-"""What `vdd COMMAND --help` says of each setting."""
+"""The description of each setting in `vdd COMMAND --help`."""
 
 import argparse
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every number of every command: what cannot be one, or is out of range, ends as it is read, with exit code 2."""
+"""Every number of every command: invalid or out of range, it is refused on parsing, with exit code 2."""
 
 import argparse
 import dataclasses

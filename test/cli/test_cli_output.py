@@ -1,4 +1,4 @@
-"""What `vdd` does when it is ended, when nobody reads it, and when names of others carry control characters."""
+"""`vdd` on a signal, with a closed output, and with control characters in other programs' names."""
 
 import ast
 import json

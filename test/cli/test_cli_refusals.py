@@ -1,4 +1,4 @@
-"""What no command can do ends with a message that says how to mend it, before any work: never with a traceback."""
+"""Impossible requests end with a message that names the remedy, before any work and without a traceback."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Chunks of actions: which action is executed at which tick, asked for when, and what becomes of late answers."""
+"""Chunks of actions: the action of each tick, the time of requests, and late answers."""
 
 from pathlib import Path
 from threading import Event

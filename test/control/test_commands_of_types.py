@@ -1,4 +1,4 @@
-"""Commands of each message type on a hand-fed loop: what the policy wants stands where the type says."""
+"""Commands of each message type on a hand-fed loop: the policy's actions are in the right fields."""
 
 from pathlib import Path
 from typing import Any

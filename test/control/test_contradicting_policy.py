@@ -1,4 +1,4 @@
-"""Policies whose graph contradicts their own metadata: reported, and not believed."""
+"""Policies whose graph contradicts their own metadata: reported and limited."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far from the robot commands may be: what the robot file says, what follows without it, and the arithmetic."""
+"""Largest distance of commands from the robot: from the robot file, by default, and the arithmetic."""
 
 import math
 from dataclasses import replace

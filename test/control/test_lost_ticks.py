@@ -1,4 +1,4 @@
-"""Trajectories whose robot goes on while ticks are lost: what follows starts from where it is by then."""
+"""Trajectories during lost ticks: the next one starts from the robot's position at that time."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sensors that stop or send nonsense, on a loop that is fed by hand: nothing wrong is commanded; then it goes on."""
+"""Sensors that stop or send nonsense, on a hand-fed loop: no wrong command, and recovery."""
 
 import math
 from collections.abc import Callable, Iterator

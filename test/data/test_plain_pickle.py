@@ -1,4 +1,4 @@
-"""The reader of pickles: it gives what numpy wrote, and runs nothing."""
+"""The reader of pickles: it returns numpy's data, and executes nothing."""
 
 import os
 import pickle

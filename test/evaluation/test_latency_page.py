@@ -1,4 +1,4 @@
-"""The page of a report needs nothing else, says what the numbers say, and lets nothing of a bag become markup."""
+"""The page of a report: self-contained, with the right numbers, and without markup from a bag."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""One comparison for all who observe and command: what differs is found, all of it, and nothing else."""
+"""One comparison of features for all readers and writers: it finds all differences, and only these."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Workers: everything that is submitted comes back once, whatever happens to the processes that do it."""
+"""Workers: every task returns exactly once, whatever happens to the processes."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Demonstrations in another package's format, through training, distillation and export, by their own file alone."""
+"""Demonstrations in another package's format, through training, distillation and export, only from their file."""
 
 import json
 from pathlib import Path

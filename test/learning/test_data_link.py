@@ -1,4 +1,4 @@
-"""The link from a checkpoint to its demonstrations: relative, and believed by hash alone."""
+"""The link from a checkpoint to its demonstrations: relative, and verified only by hash."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Policy files that take the observation alone: what other runners can run, and the node too."""
+"""Policy files with the observation as their only input: usable by other runners, and by the node."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A method of another package whose settings cannot be options leaves `vdd distil` usable, and is named."""
+"""Another package's method with settings that cannot be options leaves `vdd distil` usable, and is named."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A method and a kind of teacher of another package, one file each: from training to the score, and nothing else."""
+"""A method and a kind of teacher of another package, one file each: from training to the score."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Messages and calls that make other people's code raise: the node that commands goes on, and says so."""
+"""Messages and calls that raise in other people's code: the commanding node continues, and reports it."""
 
 import math
 import signal

@@ -1,4 +1,4 @@
-"""Parameters, robot files and metadata made up by chance: taken, or refused with a reason, and never anything else."""
+"""Random parameters, robot files and metadata: accepted, or refused with a reason."""
 
 import copy
 import json

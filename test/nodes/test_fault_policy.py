@@ -1,4 +1,4 @@
-"""Policy files that are damaged while a node runs, over real DDS: the policy that acts goes on acting."""
+"""Policy files that are damaged while a node runs, over real DDS: the active policy continues."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Processes that flood, hang or are killed beside a node: it ticks on, and what comes back works again."""
+"""Processes that flood, hang or are killed beside a node: it ticks on, and reconnects to restarted ones."""
 
 import resource
 import shutil

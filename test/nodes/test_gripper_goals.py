@@ -1,4 +1,4 @@
-"""A gripper that takes goals beside an arm: on the hand-fed loop, with a client that answers when the test says so."""
+"""A gripper with goals beside an arm: on the hand-fed loop, with a client that answers on the test's command."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A tick that does not end, over real DDS: the robot is not left alone, and the node can be stopped."""
+"""A tick that hangs, over real DDS: the fail-safe stops the robot, and the node can be stopped."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What a node says about the policy that it loaded."""
+"""A node's reports on its loaded policy."""
 
 from hashlib import sha256
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The policy node with its policy on a GPU, over real DDS: it acts, says so, and swaps without a tick missed."""
+"""The policy node with its policy on a GPU, over real DDS: it acts, reports it, and swaps without a lost tick."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Opening a file takes as long as it likes: how a process leaves meanwhile, and what ONNX Runtime stops."""
+"""Opening a file may take any time: shutdown meanwhile, and ONNX Runtime's cancellation."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""`~/load_policy` over real DDS: another file takes over while the node ticks, or the old one acts on."""
+"""`~/load_policy` over real DDS: another file takes over while the node ticks, or the old one continues."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""Every message that goes out is exactly as long as it is: rosbags, which reads our bags, takes nothing else."""
+"""Every published message has its exact length, as rosbags requires, which reads our bags."""
 
 import itertools
 from collections import defaultdict

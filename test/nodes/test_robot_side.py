@@ -1,4 +1,4 @@
-"""What the robot says of itself while a node is configured, over DDS: its controllers' joints, its description."""
+"""The robot's information during configuration, over DDS: its controllers' joints, its description."""
 
 import threading
 from collections.abc import Callable, Iterator

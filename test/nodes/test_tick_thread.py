@@ -1,4 +1,4 @@
-"""The thread that ticks: its instants, its end, and what becomes of its errors."""
+"""The thread that ticks: its instants, its end, and its errors."""
 
 import sys
 import time

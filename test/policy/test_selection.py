@@ -1,4 +1,4 @@
-"""Expert selection, alone and inside a policy whose gating numpy knows."""
+"""Expert selection, separately and inside a policy with a known gating."""
 
 from pathlib import Path
 from typing import Any

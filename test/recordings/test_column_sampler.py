@@ -1,4 +1,4 @@
-"""Sampling by blocks of messages gives what the node's observer gives message by message, to the bit."""
+"""Sampling in blocks of messages equals the node's observer message by message, bit for bit."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An action of a gripper by hand: its type, a client that answers when a test says so, and a node for it."""
+"""A gripper's action: its type, a client that answers on the test's command, and a node for it."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

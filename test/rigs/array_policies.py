@@ -1,4 +1,4 @@
-"""A policy file that observes arrays beside single numbers, or alone, whose answer numpy knows in closed form."""
+"""A policy file that observes arrays beside single numbers, or only arrays, with a closed-form answer."""
 
 from array import array
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Latency bags for tests, written with `rosbags` alone."""
+"""Latency bags for tests, written only with `rosbags`."""
 
 import json
 from collections.abc import Mapping, Sequence

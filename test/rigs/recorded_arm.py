@@ -1,4 +1,4 @@
-"""Bags of an arm of two joints that an operator moved, written with `rosbags` alone, and the robot file for them."""
+"""Bags of an arm of two joints moved by an operator, written only with `rosbags`, and their robot file."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

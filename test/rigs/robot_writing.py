@@ -1,4 +1,4 @@
-"""A small robot file as its writer types it, and the reason for which such a file is refused."""
+"""A small robot file as its writer types it, and the reason of its refusal."""
 
 import re
 from collections.abc import Callable

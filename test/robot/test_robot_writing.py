@@ -1,4 +1,4 @@
-"""What a robot file's writer gets wrong: taken where it can only mean one thing, else answered with how to write it."""
+"""Mistakes in writing a robot file: accepted if unambiguous, otherwise refused with the right spelling."""
 
 import math
 import re

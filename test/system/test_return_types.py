@@ -1,4 +1,4 @@
-"""Public functions return types whose content is documented: no dictionary of anything."""
+"""Public functions return types with documented content: no unspecific dictionaries."""
 
 import ast
 import re

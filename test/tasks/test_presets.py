@@ -1,4 +1,4 @@
-"""Presets that a task brings along, and which of them a training takes."""
+"""A task's own presets, and a training's choice among them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Rollouts on a toy task whose numbers tell step and episode, so that every window and action can be checked."""
+"""Rollouts on a toy task whose numbers identify step and episode, so that every window and action can be checked."""
 
 from typing import Any
 

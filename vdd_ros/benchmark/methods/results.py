@@ -131,7 +131,7 @@ def _check(record: JsonObject, where: str) -> None:
         raise ConfigurationError(f"{where} lacks {', '.join(missing)}; remove it and run it again")
     for key, names in (("method", METHODS), ("variant", [None, *VARIANTS])):
         if record[key] not in list(names):
-            raise ConfigurationError(f"{where} has the {key} '{printable(record[key])}', which is none; remove it")
+            raise ConfigurationError(f"{where} has the {key} '{printable(record[key])}', which is unknown; remove it")
     seed = record["seed"]
     right = {
         "seed": isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 1 << 32,

@@ -149,7 +149,7 @@ def _eager(graph: MixtureGraph | DiffusionGraph, inputs: dict[str, NDArray[Any]]
 def _by_turns(calls: dict[str, Call], rounds: int) -> dict[str, Floats]:
     """Return the seconds of each call, (rounds, CALLS)."""
     times: dict[str, Floats] = {name: np.empty((rounds, CALLS)) for name in calls}
-    for number in each(range(rounds), rounds, "networks by turns", "round"):
+    for number in each(range(rounds), rounds, "networks in alternation", "round"):
         for name, call in calls.items():
             for _ in range(WARM_UP):
                 call()

@@ -67,7 +67,7 @@ def format_repeats(repeats: list[NodeRepeats], slowdowns: list[Slowdown]) -> str
 def describe_confidence(counts: list[tuple[int, float]]) -> str:
     """Return the confidence of the intervals in words."""
     known = [f"{100 * confidence:.3g} % of {count} bags" for count, confidence in counts if count > 1]
-    return ", ".join(known) or "one bag gives none"
+    return ", ".join(known) or "none from a single bag"
 
 
 def describe_slowdown(found: Slowdown) -> str:
