@@ -185,8 +185,8 @@ def test_scale_and_offset_turn_values_into_numbers_and_back(scale: float, offset
     for value in (0.0, 0.02, 0.085):
         part.write(np.array([value]), message)
         assert scale * message.data[0] + offset == pytest.approx(value)
-        numbers, back = np.zeros(1), np.zeros(1)
-        part.numbers(np.array([value]), numbers)
+        back = np.zeros(1)
+        numbers = part.numbers(np.array([value]), np.zeros(1))
         assert numbers[0] == message.data[0]
         part.read(message, back)
         assert back == pytest.approx([value])

@@ -248,7 +248,8 @@ class Commander:
         if not self.limits.bound(values, self.channel.measurements(seen) if self._watches else None):
             self.enter_failsafe()
             return False
-        if self._watches and self._gives_up(seen, now_s, values, self.limits.origin):
+        if self._watches and (why := self.following.look(now_s, seen, values, self.limits.origin, self.limits.waits)):
+            self._give_up(why)
             return False
         self._command[:] = values
         if self._first and self._sender is not None:
@@ -306,7 +307,8 @@ class Commander:
             else:
                 limits.follow(self._reached())
                 limits.bound(due, measured)
-        if self._gives_up(seen, now_s, due, self._passed):
+        if why := self.following.look(now_s, seen, due, self._passed, limits.waits):
+            self._give_up(why)
             return
         self._passed = due
         if limits.waits and len(self._planned) and self._sender is not None:
@@ -315,15 +317,11 @@ class Commander:
             self._step_limits.follow(due)
             self._sender.trajectory(self._before[None], self._all)
 
-    def _gives_up(self, seen: list[float], now_s: float, command: list[float], origin: list[float]) -> bool:
-        """Return whether the robot failed to follow for too long; if so, end commanding."""
-        reason = self.following.look(now_s, seen, command, origin, self.limits.waits)
-        if not reason:
-            return False
+    def _give_up(self, reason: str) -> None:
+        """End commanding, because the robot failed to follow for too long."""
         self.blocked, self._awaited = reason, self.following.stuck
         self._counters.not_followed += 1
         self.enter_failsafe()
-        return True
 
     def _let_go(self, newest: NDArray[np.float32]) -> bool:
         """Return whether the block has ended because a frozen input changed; if so, restart commanding."""

@@ -14,6 +14,9 @@ class Differences:
     Args:
         robot: The robot file.
         observation: The n features of the policy's vector.
+
+    Attributes:
+        any: Whether the policy observes anything but the values themselves.
     """
 
     def __init__(self, robot: RobotFile, observation: tuple[Feature, ...]) -> None:
@@ -29,6 +32,7 @@ class Differences:
             (self._columns[index], around) for index, (_, want) in enumerate(units) if (around := turn(want))
         ]
         self._size = len(observation)
+        self.any = bool(pairs or robot.hidden)
         self._visible: NDArray[np.float32] | None = None
 
     def apply(self, values: NDArray[np.float32]) -> None:

@@ -72,6 +72,7 @@ class Observer:
         self._differences = Differences(robot, spec.vector)
         vector = self._differences.read
         self._before = BeforeCommands(robot, vector)
+        self._is_derived = bool(robot.last_commands) or self._differences.any
         numbers = {s.name: InputChannel(s, vector) for s in robot.sources if s.array is None}
         arrays = {s.name: ArrayChannel(s, spec.arrays) for s in robot.inputs if s.array is not None}
         self.inputs: dict[str, InputChannel | ArrayChannel] = {**numbers, **arrays}
@@ -264,6 +265,8 @@ class Observer:
         """
         self._begun |= begins
         window = self._history.sample(now_s)
+        if not self._is_derived:
+            return window
         self._before.fill(window, self._history)
         return self._differences.applied(window)
 

@@ -50,6 +50,7 @@ class CommandPart:
         self._layout = command.layout
         self._scale = np.array([entry.scale for entry in command.entries])
         self._offset = np.array([entry.offset for entry in command.entries])
+        self._is_converted = bool((self._scale != 1).any() or self._offset.any())
         self._read_bytes: Read = _unexpected
         self._read_columns: Callable[[Packed], Columns] = _unexpected_columns
 
@@ -101,10 +102,17 @@ class CommandPart:
         """Write its values, (m,), into a message."""
         self.fill((values - self._offset) / self._scale, message)
 
-    def numbers(self, values: Floats, out: Floats) -> None:
-        """Write the numbers of its messages into `out`, (m,) or (points, m), for the values of all, (…, n)."""
-        np.subtract(values[..., self.place], self._offset, out=out)
+    def numbers(self, values: Floats, out: Floats) -> Floats:
+        """Return the numbers of its messages, (m,) or (points, m), for the values of all, (…, n).
+
+        They are in `out`, of that shape, or a view of `values`.
+        """
+        own = values[..., self.place]
+        if not self._is_converted:
+            return own
+        np.subtract(own, self._offset, out=out)
         out /= self._scale
+        return out
 
     def fill(self, numbers: Floats, message: Any) -> None:
         """Write the numbers of a message, (m,), into it."""

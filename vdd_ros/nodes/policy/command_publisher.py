@@ -53,13 +53,13 @@ class CommandPublisher:
 
     def send(self, values: Floats) -> None:
         """Send its part of the numbers of all commands, (n,)."""
-        self._part.numbers(values, self._numbers)
-        self.publisher.publish(self._ready.serialized(self._numbers, self._stamp_ns()))
+        numbers = self._part.numbers(values, self._numbers)
+        self.publisher.publish(self._ready.serialized(numbers, self._stamp_ns()))
 
     def dry_run(self, values: Floats) -> None:
         """Dry-run `send`."""
-        self._part.numbers(values, self._dry_numbers)
-        self._dry_ready.serialized(self._dry_numbers, self._stamp_ns())
+        numbers = self._part.numbers(values, self._dry_numbers)
+        self._dry_ready.serialized(numbers, self._stamp_ns())
 
     def send_trajectory(self, values: Floats) -> None:
         """Send its part of the numbers of all commands, (m, n), in one message; the first row if it takes no chunks."""
@@ -69,8 +69,7 @@ class CommandPublisher:
         ready = self._trajectories.get(len(values))
         if ready is None:
             ready = self._trajectories[len(values)] = self._ready_trajectory(len(values))
-        numbers = np.empty((len(values), self._size))
-        self._part.numbers(values, numbers)
+        numbers = self._part.numbers(values, np.empty((len(values), self._size)))
         self.publisher.publish(ready.serialized(numbers.ravel(), self._stamp_ns()))
 
     def expect_trajectories(self, most: int) -> None:

@@ -86,13 +86,13 @@ class GoalPublisher:
 
     def send(self, values: Floats) -> None:
         """Send a goal with its part of the numbers of all commands, (n,), if they differ from the last goal's."""
-        self._part.numbers(values, self._numbers)
-        np.subtract(self._numbers, self._asked, out=self._apart)
+        numbers = self._part.numbers(values, self._numbers)
+        np.subtract(numbers, self._asked, out=self._apart)
         np.abs(self._apart, out=self._apart)
         if (self._apart <= self._tolerances).all():  # false before the first goal, which is NaN
             return
-        self._asked[:] = self._numbers
-        self._wishes.append(self._numbers.copy())
+        self._asked[:] = numbers
+        self._wishes.append(numbers.copy())
         self._in_executor(self._follow_wish)
 
     def dry_run(self, values: Floats) -> None:
