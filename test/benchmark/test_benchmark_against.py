@@ -94,6 +94,14 @@ def test_whole_trainings_take_their_own_defaults_and_times_are_taken_by_turns(tm
     assert [case.other.steps for case in record.cases] == [800] * 3
 
 
+def test_times_may_be_taken_of_fewer_seeds(tmp_path: Path) -> None:
+    record = run_two(tmp_path, {"repeats": 1})
+    timed = [call for call in asked(tmp_path) if call[-2:] == ["--steps", "150"]]
+    assert [name for name, *_ in timed] == ["one", "two"] * 5
+    assert [len(record.timings["this"][name][0]) for name in ("teacher", "student", "full_student")] == [1, 1, 1]
+    assert len(record.results["this"]["teacher"]) == 2
+
+
 def test_what_is_finished_is_not_made_again(tmp_path: Path) -> None:
     first = run_two(tmp_path, {"seeds": 1})
     calls = len(asked(tmp_path))
@@ -179,6 +187,7 @@ def test_a_folder_without_the_package_is_refused(tmp_path: Path) -> None:
     [
         ("timed_steps", 50, "--timed-steps is 50; it must be above 50"),
         ("busy", -1, "--busy is -1; it must be at least"),
+        ("repeats", 2, "--repeats is 2; it must be from 1 to --seeds, which is 1"),
     ],
 )
 def test_numbers_without_a_meaning_are_refused(field: str, value: int, message: str) -> None:

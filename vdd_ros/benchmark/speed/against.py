@@ -42,7 +42,8 @@ class CheckoutComparison:
         backbone: Backbone of all networks.
         demonstrations: Folder of the demonstrations.
         work: Folder of checkpoints, and of the records of finished parts.
-        seeds: Number of seeds of the whole trainings, and of repeats of each timed one.
+        seeds: Number of seeds of the whole trainings.
+        repeats: Number of times that each timed training is repeated, at most `seeds`; None for `seeds`.
         rollouts: Episodes that judge each model.
         steps: Training steps of each judged model; None for the default of each checkout.
         timed_steps: Steps of each timed training, more than `FIRST_LOGGED`.
@@ -54,6 +55,7 @@ class CheckoutComparison:
     demonstrations: Path
     work: Path
     seeds: int = 1
+    repeats: int | None = None
     rollouts: int = 480
     steps: int | None = None
     timed_steps: int = 150
@@ -69,6 +71,16 @@ class CheckoutComparison:
             raise ConfigurationError(f"--timed-steps is {self.timed_steps}; it must be above {FIRST_LOGGED}")
         if self.busy < 0:
             raise ConfigurationError(f"--busy is {self.busy}; it must be at least 0")
+        if not 1 <= self.timings <= self.seeds:
+            raise ConfigurationError(
+                f"--repeats is {self.timings}; it must be from 1 to --seeds, which is {self.seeds}: a student is timed "
+                "with the teacher of its seed"
+            )
+
+    @property
+    def timings(self) -> int:
+        """How often each timed training is repeated."""
+        return self.seeds if self.repeats is None else self.repeats
 
     def neighbours(self, case: Case) -> tuple[int, ...]:
         """Return the numbers of busy processes beside which a case is timed."""
@@ -131,7 +143,7 @@ def run_comparison(
             for side in sides:
                 side.processes.stop()
             raise
-    for number in range(comparison.seeds):
+    for number in range(comparison.timings):
         for case in CASES:
             for busy in comparison.neighbours(case):
                 for side in sides if number % 2 == 0 else sides[::-1]:
@@ -154,7 +166,9 @@ class _Runner:
             self.results[side] = {case.name: [] for case in CASES}
             self.timings[side] = {case.name: {} for case in CASES}
         self._comparison, self._report, self._begun = comparison, report, 0
-        self._items = 2 * comparison.seeds * sum(case.judged + len(comparison.neighbours(case)) for case in CASES)
+        judged = comparison.seeds * sum(case.judged for case in CASES)
+        timed = comparison.timings * sum(len(comparison.neighbours(case)) for case in CASES)
+        self._items = 2 * (judged + timed)
 
     def judge(self, side: Checkout, seed: int) -> None:
         """Train a teacher and its student by a checkout's defaults, in one thread, and evaluate both."""

@@ -68,7 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--busy", type=Whole(0, 1024), default=0, metavar="N", help="also time trainings beside N busy processes"
     )
     other.add_argument(
-        "--seeds", type=Whole(most=1000), default=1, help="trainings and timings of each case (default: %(default)s)"
+        "--seeds", type=Whole(most=1000), default=1, help="whole trainings of each case (default: %(default)s)"
+    )
+    other.add_argument(
+        "--repeats", type=Whole(most=1000), metavar="N", help="timed trainings of each case (default: --seeds)"
     )
     other.add_argument(
         "--timed-steps", type=Whole(), default=150, metavar="N", help="of each timed training (default: %(default)s)"
@@ -109,7 +112,7 @@ def _against(args: argparse.Namespace) -> int:
 
     if args.demos is None:
         raise ConfigurationError("--against compares checkouts on the same data; give it: --demos PATH")
-    settings = ("task", "backbone", "seeds", "rollouts", "steps", "timed_steps", "busy")
+    settings = ("task", "backbone", "seeds", "repeats", "rollouts", "steps", "timed_steps", "busy")
     with holding(args.work):
         record = compare_checkouts(
             args.against, args.demos, args.work, **{name: getattr(args, name) for name in settings}
