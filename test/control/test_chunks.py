@@ -197,7 +197,7 @@ def test_an_error_of_the_thread_comes_out_in_the_tick() -> None:
 @pytest.mark.parametrize(("steps", "ahead"), [(0, 0), (7, 0), (6, 1), (1, 2), (2, -1)])
 def test_chunks_that_are_too_short_are_refused(steps: int, ahead: int) -> None:
     with pytest.raises(
-        ConfigurationError, match=f"action_steps is {steps} and prefetch_ticks is {ahead}, but.* gives 6"
+        ConfigurationError, match=f"action_steps is {steps} and prefetch_ticks is {ahead}, but.* returns 6"
     ):
         Chunks(Counting(), action_steps=steps, prefetch_ticks=ahead)  # type: ignore[arg-type]
 

@@ -128,10 +128,10 @@ def test_a_single_command_is_a_mapping_of_one() -> None:
         (lambda d: d | {"command": d["commands"]["arm"]}, "commands: cannot be combined with `command`; move"),
         (lambda d: d | {"commands": {}}, "commands: must be a mapping with at least one key"),
         (lambda d: d | {"commands": [1]}, "commands: must be a mapping"),
-        (lambda d: d["commands"]["gripper"].update(topic="arm/joint_trajectory") or d, "commands: gives these topics"),
+        (lambda d: d["commands"]["gripper"].update(topic="arm/joint_trajectory") or d, "commands: has these topics"),
         (
             lambda d: d["commands"]["gripper"]["entries"][0].update(action="shoulder_target") or d,
-            "commands: gives these",
+            "commands: has these",
         ),
         (lambda d: d["commands"]["gripper"].update(on_loss="zero") or d, "commands.gripper.on_loss: is 'zero', which"),
         (lambda d: d["commands"]["gripper"]["entries"][0].update(low=4.0) or d, "commands.gripper.entries[0].low: is"),

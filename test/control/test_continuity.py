@@ -67,7 +67,7 @@ def test_a_second_publisher_does_not_swing_the_command(tmp_path: Path, first: tu
     assert arm.rig.loop.counters.contradicted > 100
     assert "changed by" in arm.rig.loop.observer.last_refusal
     assert "does this topic have two publishers?" in arm.rig.loop.observer.last_refusal
-    assert "If not, give the entry a greater max_rate in the robot file" in arm.rig.loop.observer.last_refusal
+    assert "If not, increase the entry's max_rate in the robot file" in arm.rig.loop.observer.last_refusal
 
 
 def test_the_command_goes_on_when_one_of_them_leaves(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_free_first_command(arm: Callable[..., Rig]) -> None:
 
 
 def test_to_refuse_something_has_to_be_measured(arm: Callable[..., Rig]) -> None:
-    with pytest.raises(ConfigurationError, match="nothing measures elbow"):
+    with pytest.raises(ConfigurationError, match="no measurement of elbow"):
         arm(first_action="refuse", entry={"measured": None})
 
 

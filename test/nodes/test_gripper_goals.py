@@ -139,7 +139,7 @@ def test_without_its_server_no_command_leaves_until_it_is_back(gripper: Gripper)
     gripper.tick(0.2)
     counters = gripper.arm.rig.loop.counters
     assert (counters.obstructed, counters.failsafes, counters.commands) == (2, 1, 1)
-    assert gripper.arm.rig.loop.commander.obstacle == "nobody serves the action /gripper/gripper_cmd any more"
+    assert gripper.arm.rig.loop.commander.obstacle == "the action /gripper/gripper_cmd no longer has a server"
     gripper.client.served = True
     gripper.node.timers[0]()
     gripper.tick(0.2)
@@ -206,7 +206,7 @@ def test_activation_without_a_server_is_refused(gripper: Gripper) -> None:
     gripper.goals.await_server(1.0)
     assert gripper.arm.rig.loop.commander.obstacle == ""
     gripper.client.served = False
-    with pytest.raises(ConfigurationError, match=r"commands.gripper: nobody serves the action /gripper/gripper_cmd"):
+    with pytest.raises(ConfigurationError, match=r"commands.gripper: the action /gripper/gripper_cmd .*has no server"):
         gripper.goals.await_server(1.0)
 
 
@@ -232,7 +232,7 @@ def test_a_node_sends_goals_beside_its_messages(tmp_path: Path, gripper: Gripper
     node.clients[0].served = False
     node.timers[0]()
     assert (goal.goal.command.position, goal.cancels) == (0.5, 1)
-    assert told == ["nobody serves the action /gripper/gripper_cmd any more"]
+    assert told == ["the action /gripper/gripper_cmd no longer has a server"]
     outputs.flush(lambda _: pytest.fail("nothing is awaited of a server that has gone"))
     outputs.destroy()
     assert node.timers == []

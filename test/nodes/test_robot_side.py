@@ -90,7 +90,7 @@ def test_a_controller_of_the_same_joints_is_taken(configured: Configured, other:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"joints": JOINTS[::-1]}, "the joints elbow, shoulder, in another order than"),
+        ({"joints": JOINTS[::-1]}, "the joints elbow, shoulder, in a different order from"),
         ({"joints": JOINTS, "interface_name": "effort"}, "it takes effort commands, but shoulder is angle (rad)"),
         ({"update_rate": 100}, "it has no parameter `joints`"),
     ],

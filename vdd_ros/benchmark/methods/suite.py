@@ -63,10 +63,7 @@ def run_trials(trials: Sequence[Trial], runner: Runner, results: Path, workers: 
         try:
             run_steps(list(driver.steps()), workers, driver.keep)
         except KeyboardInterrupt:
-            tell(
-                f"{bar.n} of {len(trials)} trials are finished; results are in {runner.work}; the same command "
-                "continues"
-            )
+            tell(f"{bar.n} of {len(trials)} trials are finished, in {runner.work}; the same command continues")
             raise
     return driver.failed
 

@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help=f"all, none or some of {', '.join(METHODS)} (default: all)",
     )
-    parser.add_argument(
-        "--seeds", type=_SEEDS, default=3, help="seeds of everything except the teachers (default: %(default)s)"
-    )
+    parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all except teachers (default: %(default)s)")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
@@ -65,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", type=OutputFolder, metavar="DIR", help="folder of tables and figures (default: that of the results)"
     )
-    parser.add_argument(
-        "--docs", type=OutputFile, metavar="FILE", help="Markdown page with a marked block for the tables"
-    )
+    parser.add_argument("--docs", type=OutputFile, metavar="FILE", help="Markdown page with a marked block for tables")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers of all tables as JSON")
     parser.add_argument("--report-only", action="store_true", help="only rebuild tables and figures from the results")
 

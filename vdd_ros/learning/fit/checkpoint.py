@@ -58,7 +58,7 @@ class Model:
 
 
 def save_model(folder: Path, tensors: dict[str, Tensor], metadata: CheckpointMetadata) -> None:
-    """Write the averaged weights and their metadata; raises CheckpointError if the metadata are invalid."""
+    """Write the averaged weights and their metadata; raises CheckpointError if the metadata is invalid."""
     CheckpointMetadata.from_json(metadata.to_json(), folder / MODEL_FILE)
     save_tensors(folder / MODEL_FILE, tensors, metadata.to_json())
     with replacing(folder / METADATA_FILE) as aside:
@@ -69,7 +69,7 @@ def read_model(folder: Path) -> Model:
     """Read the averaged weights, their metadata and the digest of both, all from the same bytes.
 
     Raises:
-        CheckpointError: There is none, it is truncated, its metadata are damaged, or a weight is not finite.
+        CheckpointError: There is none, it is truncated, its metadata is damaged, or a weight is not finite.
     """
     file = folder / MODEL_FILE
     content = _read(file)

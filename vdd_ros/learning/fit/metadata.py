@@ -253,16 +253,16 @@ def _is_number(value: object) -> bool:
 
 
 def read_shape(config: Callable[..., Config], metadata: CheckpointMetadata, folder: Path) -> Config:
-    """Build the configuration of the model that the metadata describe.
+    """Build the configuration of the model that the metadata describes.
 
     Raises:
-        CheckpointError: The metadata describe another model, one of implausible sizes, or one that does not fit
+        CheckpointError: The metadata describes another model, one of implausible sizes, or one that does not fit
             its own entries.
     """
 
     def refuse(problem: str) -> NoReturn:
         raise CheckpointError(
-            f"the metadata in '{printable(folder)}' describe another model ({problem}); make it again"
+            f"the metadata in '{printable(folder)}' describes another model ({problem}); make it again"
         )
 
     types = get_type_hints(config)
@@ -285,7 +285,7 @@ def read_shape(config: Callable[..., Config], metadata: CheckpointMetadata, fold
         refuse(printable(error))
     for name, entries in (("obs_dim", metadata.observation), ("act_dim", metadata.action)):
         if getattr(shape, name) != len(entries):
-            refuse(f"{name} is {getattr(shape, name)}, but the metadata have {len(entries)} entries")
+            refuse(f"{name} is {getattr(shape, name)}, but the metadata has {len(entries)} entries")
     return shape
 
 

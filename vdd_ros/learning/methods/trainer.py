@@ -42,7 +42,7 @@ class Trainer:
         """Train a policy and save it in `folder`.
 
         Args:
-            demonstrations: Training data; for a distillation the teacher's, otherwise the metadata carry a warning.
+            demonstrations: Training data; for a distillation the teacher's, otherwise the metadata carries a warning.
             folder: Checkpoint folder.
             teacher: Checkpoint of the teacher, for a method that trains from one.
             resume: Continue the run in `folder`.

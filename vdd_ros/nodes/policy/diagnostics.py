@@ -73,7 +73,7 @@ class Health:
         last = loop.swap.last_refused
         problems = (
             (
-                "ticks so far, all waiting for the first result or, with start_gate: window, for a full window",
+                "ticks so far, all without a first result or, with start_gate: window, without a full window",
                 waits,
                 "",
             ),
