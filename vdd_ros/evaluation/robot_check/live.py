@@ -19,6 +19,7 @@ class LiveRecording(Recording, Protocol):
         problems: What the ROS graph shows: publishers or subscribers of another type or quality of service.
         listeners: Nodes that listen to each command, by its topic in the robot file.
         commanders: Nodes that publish one.
+        not_installed: What is missing here to run a policy with the robot file, by the place in it.
     """
 
     @property
@@ -34,6 +35,11 @@ class LiveRecording(Recording, Protocol):
     @property
     def commanders(self) -> Sequence[str]:
         """The names."""
+        ...
+
+    @property
+    def not_installed(self) -> Sequence[tuple[str, str]]:
+        """Places, and what is missing."""
         ...
 
 
@@ -59,6 +65,8 @@ def check_live(
 
 
 def _graph(robot: RobotFile, captured: LiveRecording) -> Iterator[Finding]:
+    for where, missing in captured.not_installed:
+        yield Finding(ERROR, where, missing)
     for problem in captured.problems:
         yield Finding(ERROR, "ROS graph", problem)
     for command in (each for each in robot.commands if not each.message.is_action):
