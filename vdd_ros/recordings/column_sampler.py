@@ -303,7 +303,11 @@ class ColumnSampler:
         if not len(seen) or STATES[seen.states[-1]] != WAITING:
             return {}
         waits = sorted(name for name, blamed in zip(self._inputs, seen.blamed[-1].tolist(), strict=True) if blamed)
-        return {name: self._inputs[name].traffic.why_missing(name, self._inputs[name].others) for name in waits}
+        found = {name: self._inputs[name] for name in waits}
+        return {
+            name: one.traffic.why_missing(name, one.others, one.channel.source.message.items)
+            for name, one in found.items()
+        }
 
     def _following(self, seen: Seen, ticked_ns: int | None = None) -> list[Next]:
         return [command.following(seen.now_ns, ticked_ns=ticked_ns) for command in self._commands.values()]

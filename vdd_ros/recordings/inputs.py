@@ -100,7 +100,8 @@ class RecordedInputs:
 
     def why_missing(self, name: str) -> str:
         """Say why an input has no value."""
-        return self.traffic[name].why_missing(name, self._observer.other_joints[name])
+        items = self._observer.inputs[name].source.message.items
+        return self.traffic[name].why_missing(name, self._observer.other_joints[name], items)
 
     def _is_stamped(self, name: str, content: bytes) -> bool:
         """Return whether a message has a stamp; one may be stamped at the very time of its receipt."""

@@ -58,6 +58,11 @@ def _input() -> _Part:
             "stamp": _choice(STAMPS),
             "when_stale": _choice(WHEN_STALE),
             "frame": _TEXT,
+            "transform": _mapping(
+                "The frames of one transform of a TFMessage",
+                dict.fromkeys(("parent", "child"), _TEXT),
+                required=["parent", "child"],
+            ),
             "joints": _joints(),
             "entries": entries,
             "command": _TEXT,

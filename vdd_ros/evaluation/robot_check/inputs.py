@@ -85,8 +85,10 @@ def _refusals(found: InputReadings, count: int, where: str) -> Iterator[Finding]
         text = f"is not finite in {times:,} of {count:,} messages, which are refused; mend the publisher"
         yield Finding(level, f"{where}.entries.{entry}", text)
     if found.other_joints:
-        text = f"{found.other_joints:,} of {count:,} messages have none of its joints, but {found.joints}"
-        mend = "; correct the names of the joints, or the topic" if nothing else ", and are skipped"
+        items = found.source.message.items
+        text = f"{found.other_joints:,} of {count:,} messages have none of its {items}, but {found.joints}"
+        named = "joints" if items == "joints" else "frames"
+        mend = f"; correct the names of the {named}, or the topic" if nothing else ", and are skipped"
         yield Finding(ERROR if nothing else NOTE, where, text + mend)
 
 

@@ -43,6 +43,8 @@ class Message:
             be a set point too.
         is_action: Whether commands are goals of an action, sent one at a time; the fields are those of a goal.
         encodings: Pixel encodings of an image type, by ROS name.
+        items: What publishers on one topic may each send a part of.
+        depth: Messages that a subscription keeps from one tick to the next.
     """
 
     type: str
@@ -58,6 +60,8 @@ class Message:
     complete: bool = False
     is_action: bool = False
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    items: str = "joints"
+    depth: int = 10
 
     def __post_init__(self) -> None:
         """Check the names of the fields.
@@ -101,6 +105,10 @@ class Message:
         """Return the layout of an input's numbers."""
         joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
         return JointLayout(joints) if joints else layout_of([entry.field for entry in entries if entry.field])
+
+    def part_read(self, message: Any) -> Any:
+        """Return the part of a message, as its class makes it, in which the fields of an input stand."""
+        return message
 
     def array_reader(self, entry: "InputEntry") -> ArrayReader:
         """Return the reader of an input's single array entry."""
