@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.recordings.ticks import DOUBTED, SEEN, SILENT, STALE, WAITING, Tick
+from vdd_ros.recordings.ticks import DOUBTED, INTERRUPTED, SEEN, SILENT, SKEWED, STALE, WAITING, Tick
 from vdd_ros.recordings.traffic import Traffic
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-STATES = (SEEN, WAITING, STALE, DOUBTED)
+STATES = (SEEN, WAITING, STALE, SKEWED, DOUBTED)
 """States by their number in `Seen.states`."""
 
 
@@ -50,8 +50,8 @@ class Seen:
         return Counter({name: count for name, count in named.items() if count})
 
     def ever_blamed(self, inputs: Sequence[str]) -> set[str]:
-        """Return the inputs, of all by name, that were old or doubted at any tick."""
-        wrong = np.isin(self.states, (STATES.index(STALE), STATES.index(DOUBTED)))
+        """Return the inputs, of all by name, that were old, skewed or doubted at any tick."""
+        wrong = np.isin(self.states, [STATES.index(state) for state in INTERRUPTED])
         return {name for column, name in enumerate(inputs) if self.blamed[wrong, column].any()}
 
     def taken(self, rows: slice | Flags) -> "Seen":
@@ -168,7 +168,7 @@ class RawEpisode:
         begin_ns: When it began, on the clock of receipt.
         ticks: Its ticks, from the first that has an observation and an action, or that may get one.
         skipped: Ticks before these, by state.
-        blamed: Inputs that were old or doubted at a tick that was skipped.
+        blamed: Inputs that were old, skewed or doubted at a tick that was skipped.
         inputs: What arrived on each input.
         commands: What arrived on each command's topic, by name.
         missing: Why inputs had no value, by name, for those that never had one.

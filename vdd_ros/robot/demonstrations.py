@@ -8,6 +8,7 @@ from vdd_ros.robot.yaml_section import Section, fail
 ONE_PER_BAG = "one_per_bag"
 STARTS = ("first_command", "first_motion")
 WHEN_SILENT = ("end", "keep")
+WHEN_INTERRUPTED = ("leave_out", "divide")
 LONGEST_S = 86_400.0
 """The longest time that a rule may give, in seconds."""
 
@@ -71,6 +72,8 @@ class DemonstrationRules:
         trim: Which waits are cut off.
         max_delay_s: How long after an observation its command may come, in seconds; None: five periods.
         shortest_s: Shorter episodes are left out, in seconds.
+        when_interrupted: What becomes of an episode in which the node would have stopped: `leave_out`, or `divide`,
+            which makes episodes of the parts before and after.
     """
 
     commands: Mapping[str, RecordedCommand] = field(default_factory=dict)
@@ -78,6 +81,12 @@ class DemonstrationRules:
     trim: Trim = field(default_factory=Trim)
     max_delay_s: float | None = None
     shortest_s: float = 0.0
+    when_interrupted: str = WHEN_INTERRUPTED[0]
+
+    @property
+    def divides(self) -> bool:
+        """Whether an episode that is interrupted is divided."""
+        return self.when_interrupted == "divide"
 
 
 def read_demonstrations(section: Section, commands: Sequence[str]) -> DemonstrationRules:
@@ -88,6 +97,7 @@ def read_demonstrations(section: Section, commands: Sequence[str]) -> Demonstrat
         trim=_trim(section),
         max_delay_s=_seconds(section, "max_delay_s") if section.has("max_delay_s") else None,
         shortest_s=_seconds(section, "shortest_s") if section.has("shortest_s") else 0.0,
+        when_interrupted=section.choice("when_interrupted", WHEN_INTERRUPTED, default=WHEN_INTERRUPTED[0]),
     )
     section.finish()
     return rules

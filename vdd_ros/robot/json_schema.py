@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from vdd_ros.robot.command_entries import LIMITS
 from vdd_ros.robot.command_rotations import FORMS
 from vdd_ros.robot.commands import ON_LOSS, SENDS
-from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
+from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_INTERRUPTED, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
 from vdd_ros.robot.messages import ACTIONS, MESSAGES, command_types
@@ -162,6 +162,7 @@ def _demonstrations() -> _Part:
             "trim": _mapping("Waits that are cut off", {"until": _choice(STARTS), "after_s": _NUMBER}),
             "max_delay_s": _NUMBER,
             "shortest_s": _NUMBER,
+            "when_interrupted": _choice(WHEN_INTERRUPTED),
         },
     )
 
