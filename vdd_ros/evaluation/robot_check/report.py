@@ -9,13 +9,14 @@ from vdd_ros.bags.topics import Recording
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.alignment import Alignment, align, cadence
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, order_findings, read_commands
-from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
+from vdd_ros.evaluation.robot_check.findings import ERROR, WARNING, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.evaluation.robot_check.windows import difference
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.recordings.alignment import Spread
+from vdd_ros.robot.limit_sources import hardly_moved
 from vdd_ros.robot.robot_file import RobotFile
 
 DEFAULT_HZ = 20.0
@@ -129,6 +130,7 @@ def check_robot(
     commands = read_commands(robot, recording)
     asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
     rate = asked or _fastest(inputs)
+    given = robot.commands
     if policy is not None:
         robot = robot.limited(policy.spec.action, 1 / rate, policy.spec.demonstrated_steps)
     kept = [source.name for source in robot.inputs if source.is_kept]
@@ -144,6 +146,7 @@ def check_robot(
         last = read_inputs(robot, robot.last_commands, observation, recording)
         findings += policy_findings(robot, policy, inputs, last, commands)
         findings += limit_findings(robot, policy.spec)
+        findings += (Finding(WARNING, where, text) for where, text in hardly_moved(given, robot.commands, rate))
     return RobotReport(
         rate_hz=rate,
         ticks=alignment.ticks if alignment else 0,
