@@ -106,14 +106,16 @@ def test_a_goal_carries_the_command_and_the_next_goes_when_it_has_ended(
 ) -> None:
     started(gripper.node)
     gripper.wait(lambda: server.goals, "a goal")
-    assert (server.positions, server.goals[0].effort) == (pytest.approx([0.5]), EFFORT)
+    assert server.positions == pytest.approx([0.5])
+    assert server.goals[0].effort == EFFORT
     server.goals[0].end.set_result("succeeded")
     commands = gripper.counter("commands")
     gripper.wait(lambda: gripper.counter("commands") > commands + 2, "the same command again")
     assert len(server.asked) == 1
     gripper.wants = 0.8
     gripper.wait(lambda: len(server.goals) == 2, "another goal")
-    assert (server.positions, server.cancels) == (pytest.approx([0.5, 0.8]), [])
+    assert server.positions == pytest.approx([0.5, 0.8])
+    assert not server.cancels
     server.goals[1].end.set_result("aborted")
     gripper.wait(lambda: gripper.counter("failed_goals") == 1, "its count")
 
