@@ -1,6 +1,6 @@
 """The report of `vdd robot check`: what every entry of a robot file reads, and what is wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from vdd_ros.evaluation.robot_check.windows import difference
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.recordings.alignment import Spread
+from vdd_ros.robot.entry_places import with_name
 from vdd_ros.robot.limit_sources import hardly_moved
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -154,8 +155,14 @@ def check_robot(
         inputs=tuple(_input_report(one, inputs, alignment) for one in inputs),
         commands=sum(len(one.values) for one in commands),
         command=tuple(report for one in commands for report in _command_reports(one)),
-        findings=sorted_findings(findings),
+        findings=sorted_findings(_named(finding, robot.names_of_commands) for finding in findings),
     )
+
+
+def _named(finding: Finding, names: Mapping[str, Sequence[str]]) -> Finding:
+    """Return a finding that names the number of a command that it is about."""
+    before = f"{finding.where}: "
+    return replace(finding, text=with_name(before + finding.text, names).removeprefix(before))
 
 
 def _fastest(inputs: Sequence[InputReadings]) -> float:
