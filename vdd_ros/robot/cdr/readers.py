@@ -88,6 +88,7 @@ class NumberReader:
         self._selection = selection
         self._dated = bool(getattr(selection, "dated", False))
         self._stamped = STAMP if has_stamp(schema) and not self._dated else ()
+        self._undated = not (self._stamped or self._dated)
         self._places = Places(schema, (*self._stamped, *selection.paths), self._prepare)
 
     def read(self, content: bytes, out: Floats) -> int | None:
@@ -105,7 +106,7 @@ class NumberReader:
         numbers = unpack(content, first)
         if ordered is not None:
             numbers = ordered(numbers)
-        if not (self._stamped or self._dated):
+        if self._undated:
             pack(out, 0, *numbers)
             return None
         sec, nanosec, *rest = numbers
