@@ -167,6 +167,22 @@ def test_a_joint_that_is_never_moved_is_commanded_and_not_learned(tmp_path: Path
     assert 0 < entry.max_step < 1
 
 
+def test_a_joint_that_hardly_moves_is_told(tmp_path: Path) -> None:
+    """For example a joint that only trembled with the operator's arm."""
+    bag = ArmBag(command_hz=0.0)
+    rows = joint_positions(np.arange(200) / 50)[:, :2]
+    rows[:, 1] = -1.0 + 1e-6 * (np.arange(200) % 2)
+    bag.more = [
+        ("/arm/joint_trajectory", TRAJECTORY, k / 50, trajectory(("shoulder", "elbow"), row))
+        for k, row in enumerate(rows)
+    ]
+    bag.write(tmp_path / "bag")
+    assert main(["robot", "new", "--bag", str(tmp_path / "bag"), "--out", str(tmp_path / "arm.yaml")]) == 0
+    lines = (tmp_path / "arm.yaml").read_text().splitlines()
+    told = [line for line in lines if "it hardly moves in the bag: `fixed: -1`, or a larger max_step?" in line]
+    assert ["name: elbow" in line for line in told] == [True]
+
+
 def test_joints_of_two_devices_on_one_topic_are_two_inputs(tmp_path: Path) -> None:
     bag = ArmBag()
     bag.more = [

@@ -163,6 +163,13 @@ FAULTS: dict[str, tuple[str, ArmBag, str, dict[str, Any], str]] = {
         {},
         r"command.entries\[2\].low: the policy's actions are 0.4 ± 0.21 rad: some lie, whatever their distribution",
     ),
+    "a joint that hardly moved": (
+        "warning",
+        BAG,
+        ROBOT.replace("max_step: 0.2, measured: elbow", "limits: from_demonstrations, measured: elbow"),
+        {"settings": {"demonstrated_steps": {"quantile": 0.999, "steps": [0.1, 1e-5, 0.1]}}},
+        r"command.entries\[1\].max_step: is 1e-05 rad by `limits: from_demonstrations`, 0.00025 rad in a second: elbow",
+    ),
     "displacements beyond max_step": (
         "warning",
         BAG,

@@ -1,6 +1,7 @@
 """`vdd robot check --live` against publishers in this process, over DDS."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,32 @@ def test_the_command_reports_a_silent_robot(tmp_path: Path, bench: Bench, capsys
     assert "nobody listens to /controller/commands" in out
     assert "inputs.joints.topic: joint_states is not there, nor is any topic of the type sensor_msgs" in out
     assert json.loads((tmp_path / "r.json").read_text())["source"] == "the running robot"
+
+
+def test_packages_that_the_node_would_lack_are_told(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything else is checked; a file without transforms does not mention them."""
+    for name in ("tf2_msgs", "tf2_msgs.msg", "control_msgs", "control_msgs.action"):
+        monkeypatch.setitem(sys.modules, name, None)
+    document = robot_document()
+    robot = RobotFile.from_dict(document)
+    assert not capture(robot, 0.1).not_installed
+    document["inputs"]["target"]["frame"] = "base"
+    command = document.pop("command")
+    position = command["entries"][0] | {"name": "command.position"}
+    effort = {"name": "command.max_effort", "fixed": 20.0, "unit": "Nm"}
+    gripper = {"topic": "grip", "type": "control_msgs/action/GripperCommand", "on_loss": "hold"}
+    command["entries"] = command["entries"][1:]
+    document["commands"] = {"arm": command, "gripper": gripper | {"entries": [position, effort]}}
+    document.pop("demonstrations", None)
+    (tmp_path / "arm.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    assert main(["robot", "check", str(tmp_path / "arm.yaml"), "--live", "--seconds", "0.1"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "inputs.target.frame: the package tf2_msgs is not installed, so there are no transforms" in out
+    assert "`apt install ros-$ROS_DISTRO-tf2-msgs`" in out
+    assert "commands.gripper.type: the package control_msgs is not installed, so a node cannot command here" in out
+    assert "inputs.joints.topic: joint_states is not there" in out
 
 
 def test_bad_arguments_are_refused() -> None:

@@ -50,5 +50,5 @@ def test_both_topics_fill_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2_msgs", None)
-    with pytest.raises(RobotFileError, match="it needs the package tf2_msgs, which is not on PyPI"):
+    with pytest.raises(RobotFileError, match="the package tf2_msgs is not installed; it is not on PyPI, so use a ROS"):
         subscribe_to_transforms(Added(), TransformBuffer())  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ from vdd_ros.recordings import bag_conversion, column_sampler
 from vdd_ros.recordings.bag_list import NamedBag
 from vdd_ros.recordings.episodes import Episode, EpisodeRules
 from vdd_ros.recordings.form import SamplingForm
-from vdd_ros.recordings.tick_columns import RawEpisode
+from vdd_ros.recordings.tick_columns import STATES, RawEpisode
+from vdd_ros.recordings.ticks import SEEN, SKEWED
 from vdd_ros.robot.robot_file import RobotFile
 
 
@@ -27,15 +28,15 @@ class Result:
     def __init__(self, bag: MadeBag, robot: RobotFile, *, by_columns: bool) -> None:
         self.episodes: list[Episode] = []
         self.raw: list[RawEpisode] = []
-        rules, whole = EpisodeRules.episode, SamplingForm.of(robot)
+        rules, whole = EpisodeRules.episodes, SamplingForm.of(robot)
 
-        def keeping(made: EpisodeRules, raw: RawEpisode) -> Episode:
+        def keeping(made: EpisodeRules, raw: RawEpisode) -> Any:
             self.raw.append(copy.deepcopy(raw))  # traffic after its end is counted on
             return rules(made, raw)
 
         with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
             patch.setattr(bag_conversion, "RawBag", bag.open)
-            patch.setattr(EpisodeRules, "episode", keeping)
+            patch.setattr(EpisodeRules, "episodes", keeping)
             made = bag_conversion.convert_bag(
                 NamedBag("bag", Path("bag")), whole, robot, self.episodes.append, by_columns=by_columns
             )
@@ -84,7 +85,7 @@ def check(seed: int, count: int, variant: int, size: int, trouble: float) -> Res
 @given(
     seed=st.integers(0, 1 << 30),
     count=st.integers(1, 150),
-    variant=st.integers(0, 1023),
+    variant=st.integers(0, 2047),
     size=st.sampled_from([1, 7, 50, 1000]),
     trouble=st.sampled_from([0.0, 0.02, 0.3]),
 )
@@ -96,6 +97,12 @@ def test_random_recordings(seed: int, count: int, variant: int, size: int, troub
 def test_long_recordings_with_little_trouble_give_pairs(seed: int, variant: int) -> None:
     found = check(seed, 700, variant, 300, 0.01)
     assert sum(int(raw.ticks.is_pair.sum()) for raw in found.raw) > 20
+
+
+def test_inputs_whose_stamps_are_far_apart() -> None:
+    found = [check(seed, 700, 0b10000000000, 300, 0.01) for seed in (9, 10, 11)]
+    states = np.concatenate([raw.ticks.seen.states for one in found for raw in one.raw])
+    assert min(np.count_nonzero(states == STATES.index(state)) for state in (SEEN, SKEWED)) > 20
 
 
 def test_many_ticks_before_the_first_pair_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

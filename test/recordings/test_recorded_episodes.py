@@ -12,7 +12,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 
 pytest.importorskip("rosbags")
 
-from recorded_arm import EPOCH_NS, MS, Sent, command, convert, drive, joints, marker, write_recording
+from recorded_arm import EPOCH_NS, MS, Sent, command, convert, document, drive, joints, marker, write_recording
 
 S = 1_000_000_000
 
@@ -121,6 +121,111 @@ def test_a_command_that_is_sent_only_where_it_changes_stays_in_force(tmp_path: P
     sent += [command(EPOCH_NS + at * MS, (value, 0.0)) for at, value in ((20, 0.0), (1020, 1.0), (1520, 0.5))]
     found, _ = record(tmp_path, sent, commands={"command": {"when_silent": "keep"}})
     assert found.action[:, 0].tolist() == [0.0] * 20 + [1.0] * 10 + [0.5] * 10
+
+
+def paused(*pauses_s: tuple[float, float], topic: str = "/joint_states", seconds: float = 5.0) -> list[Sent]:
+    """Return a drive in which a topic is silent during some intervals, in seconds."""
+    silent = [(EPOCH_NS + round(begin * S), EPOCH_NS + round(end * S)) for begin, end in pauses_s]
+    sent = drive(seconds)
+    return [one for one in sent if one.topic != topic or not any(a < one.at_ns < b for a, b in silent)]
+
+
+def test_an_interrupted_episode_is_divided_where_the_robot_file_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Parts that are long enough are kept; each of their ticks is a pair, and messages are counted once."""
+    sent = paused((2.0, 2.6), (3.0, 3.5))
+    found, numbers = record(tmp_path, sent, when_interrupted="divide")
+    bag = numbers["bags"][0]
+    assert names(numbers) == ["bag:1", "bag:3"]
+    starts = [found.observation[one.start, 0] for one in found.episodes()]
+    ends = [found.observation[one.stop - 1, 0] for one in found.episodes()]
+    assert starts == pytest.approx([0.0, 3.5], abs=0.011)
+    assert ends == pytest.approx([2.0, 4.95], abs=0.011)
+    assert bag["left_out"][0]["name"] == "bag:2"
+    assert "and shortest_s is 1; at least" in bag["left_out"][0]["reason"]
+    first, last = bag["episodes"]
+    assert (first["interrupted"], first["cut_s"][1], last["cut_s"][0]) == ("", 0.0, 0.0)
+    assert last["interrupted"].startswith("joints (max_age_s 0.2) had no new value 3.20 s after its start, 0.30 s in")
+    assert last["begin_s"] == pytest.approx(EPOCH_NS * 1e-9 + 3.5, abs=0.051)
+    total = numbers["alignment"]["inputs"]["joints"]["messages"]
+    assert total == sum(one.topic == "/joint_states" for one in sent)
+    assert "bag:3: joints (max_age_s 0.2) had no new value" in capsys.readouterr().err
+
+
+def test_a_part_of_an_interrupted_episode_may_be_as_short_as_the_robot_file_says(tmp_path: Path) -> None:
+    sent = paused((2.0, 2.6), (3.0, 3.5))
+    _, numbers = record(tmp_path, sent, when_interrupted="divide", shortest_s=0.3)
+    assert names(numbers) == ["bag:1", "bag:2", "bag:3"]
+
+
+def test_by_default_an_interrupted_episode_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recording(tmp_path / "bag", paused((2.0, 2.6)))
+    assert convert(tmp_path, tmp_path / "bag") != 0
+    assert "`when_interrupted: divide` keeps the parts before and after" in capsys.readouterr().err
+
+
+def test_a_pause_of_the_operator_divides_too(tmp_path: Path) -> None:
+    _, numbers = record(tmp_path, paused((2.0, 3.0), topic="/commands"), when_interrupted="divide")
+    assert names(numbers) == ["bag:1", "bag:2"]
+    assert "no command within 0.25 s" in numbers["bags"][0]["episodes"][1]["interrupted"]
+
+
+def two_sensors(late_s: float) -> tuple[list[Sent], dict[str, Any]]:
+    """Return a drive with a second sensor whose stamps lag between 2 and 2.5 s, and the inputs of the robot file."""
+    sent = drive(4.0)
+    for one in list(sent):
+        if one.topic == "/joint_states":
+            after_s = (one.at_ns - EPOCH_NS) * 1e-9
+            lag_ns = round((late_s if 2.0 <= after_s < 2.5 else 0.005) * S)
+            other = joints(one.at_ns, (after_s, 0.0), stamp_ns=one.at_ns - lag_ns, names=("wrist", "elbow"))
+            sent.append(other._replace(topic="/wrist"))
+    entries = {"wrist": {"joint": "wrist", "interface": "position", "unit": "rad"}}
+    given = document()["inputs"]
+    return sent, given | {"wrist": given["joints"] | {"topic": "/wrist", "entries": entries, "max_age_s": 0.3}}
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_inputs_too_far_apart_interrupt_as_in_the_node(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, by_columns: bool
+) -> None:
+    if not by_columns:
+        monkeypatch.setattr("vdd_ros.recordings.bag_conversion.why_not_by_columns", lambda _: "a test says so")
+    sent, inputs = two_sensors(0.15)
+    write_recording(tmp_path / "bag", sorted(sent, key=lambda one: one.at_ns))
+    rules = {"when_interrupted": "divide"}
+    assert convert(tmp_path, tmp_path / "bag", inputs=inputs, max_skew_s=0.06) != 0
+    told = capsys.readouterr().err
+    assert "are further apart than max_skew_s, 0.06 s, 2.05 s after its start, 0.45 s in all, at most 0.148 s" in told
+    assert "the stamps of joints and wrist" in told
+    numbers = tmp_path / "numbers.json"
+    options = ("--json", str(numbers))
+    assert (
+        convert(tmp_path, tmp_path / "bag", options=options, inputs=inputs, max_skew_s=0.06, demonstrations=rules) == 0
+    )
+    assert names(json.loads(numbers.read_text())) == ["bag:1", "bag:2"]
+    spread = json.loads(numbers.read_text())["alignment"]["spread_s"]["max"]
+    assert spread < 0.06
+
+
+def test_inputs_that_are_always_too_far_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent, inputs = two_sensors(0.15)
+    write_recording(tmp_path / "bag", sorted(sent, key=lambda one: one.at_ns))
+    assert convert(tmp_path, tmp_path / "bag", inputs=inputs, max_skew_s=0.001) != 0
+    assert (
+        "the stamps of joints and wrist are further apart than max_skew_s, 0.001 s, at every tick with a command, "
+        "at most 0.148 s"
+    ) in capsys.readouterr().err
+
+
+def test_what_an_episode_waited_for_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent = [one for one in drive(5.0) if one.topic != "/commands"]
+    sent += [command(EPOCH_NS + at * MS, (value, 0.0)) for at, value in ((4000, 0.0), (4500, 1.0))]
+    _, numbers = record(tmp_path, sent, commands={"command": {"when_silent": "keep"}})
+    assert numbers["bags"][0]["episodes"][0]["awaited"] == "the command"
+    told = capsys.readouterr()
+    assert "cut off   4.0 s before, 0.0 s behind; waited for the first message of the command (1 episode)" in told.out
+    assert "They waited for the first message of the command (1 episode)" in told.err
 
 
 def test_short_episodes_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Bags of a camera that moves: poses are given in the frame of the robot file, by the transforms in the bag."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,35 @@ def test_a_bag_without_transforms_leaves_the_episode_out(tmp_path: Path, capsys:
     assert convert(tmp_path, tmp_path / "bag", inputs=inputs()) != 0
     printed = capsys.readouterr()
     assert "no transform leads from 'camera' to 'base'" in printed.out + printed.err
+
+
+def carried(**of_input: Any) -> dict[str, Any]:
+    """Return the inputs of a robot file that reads the carriage's position."""
+    entries = {"x": {"field": "transform.translation.x", "unit": "m"}}
+    frames = {"parent": "base", "child": "carriage"}
+    carriage = {"topic": "/tf", "type": TF_TYPE, "max_age_s": 0.2, "transform": frames, "entries": entries}
+    return document()["inputs"] | {"carriage": carriage | of_input}
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_one_transform_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_columns: bool) -> None:
+    """It is selected by its frames among those of other publishers, and dated by its own stamp, 4 ms before receipt."""
+    if not by_columns:
+        monkeypatch.setattr("vdd_ros.recordings.bag_conversion.why_not_by_columns", lambda _: "a test says so")
+    sent = [one._replace(at_ns=one.at_ns + 4 * MS) if one.topic == "/tf" else one for one in recording()]
+    sent += [transform(one.at_ns + MS, "/tf", "lid", "base", 9.0) for one in sent if one.topic == "/tf"]
+    write_recording(tmp_path / "bag", sorted(sent, key=lambda one: one.at_ns))
+    numbers = tmp_path / "numbers.json"
+    assert convert(tmp_path, tmp_path / "bag", options=("--json", str(numbers)), inputs=carried()) == 0
+    found = DemonstrationSet.load(tmp_path / "D")
+    np.testing.assert_allclose(found.observation[:, 2] - found.observation[:, 0], 0.0, atol=0.011)
+    age_s = json.loads(numbers.read_text())["alignment"]["inputs"]["carriage"]["time_s"]
+    assert age_s["median"] == pytest.approx(0.010, abs=1e-6)
+
+
+def test_a_transform_that_is_never_sent_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recording(tmp_path / "bag", recording())
+    inputs = carried(transform={"parent": "base", "child": "camera"})
+    assert convert(tmp_path, tmp_path / "bag", inputs=inputs) != 0
+    told = capsys.readouterr().err
+    assert "messages of other transforms (['base → carriage'])" in told

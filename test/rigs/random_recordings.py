@@ -35,8 +35,8 @@ _WAITS_MS = (0, 0.0001, 0.1, 0.3, 1, 5, 10, 10, 20, 20, 50)
 
 def robot_document(variant: int) -> dict[str, Any]:
     """Return a robot file: units, offsets, rotations, differences, last commands, kept inputs, by bits of a number."""
-    given = f"{variant:010b}"
-    limits, arrival, kept, encoded, minus, last, two, relative, gaps, marks = (bit == "1" for bit in given)
+    given = f"{variant:011b}"
+    skew, limits, arrival, kept, encoded, minus, last, two, relative, gaps, marks = (bit == "1" for bit in given)
     joint = {"interface": "position", "unit": "deg", "max_rate": 200.0 if limits else float("inf")}
     entries: dict[str, Any] = {
         "shoulder": {"joint": "shoulder", **joint, "scale": 57.3},
@@ -64,7 +64,7 @@ def robot_document(variant: int) -> dict[str, Any]:
     if relative:
         arm[0]["relative_to"], arm[1]["relative_to"] = "shoulder", "last_command"
     commands: dict[str, Any] = {"arm": {"topic": "/commands", "type": ARRAY, "on_loss": "hold", "entries": arm}}
-    rules: dict[str, Any] = {"max_delay_s": 0.25}
+    rules: dict[str, Any] = {"max_delay_s": 0.25, "when_interrupted": "divide" if skew else "leave_out"}
     if two:
         finger = [{"name": "finger", "action": "finger_target", "scale": 2.0, "offset": 0.5, **number}]
         commands["gripper"] = {"topic": "/gripper", "type": ARRAY, "on_loss": "hold", "entries": finger}
@@ -75,7 +75,9 @@ def robot_document(variant: int) -> dict[str, Any]:
         rules["episodes"] = {"gap_s": 0.3}
     elif marks:
         rules["episodes"] = {"start": "/go"} if kept else {"topic": "/episode"}
-    return {"rate_hz": 20.0, "inputs": inputs, "commands": commands, "demonstrations": rules}
+    return {"rate_hz": 20.0, "inputs": inputs, "commands": commands, "demonstrations": rules} | (
+        {"max_skew_s": 0.06} if skew else {}
+    )
 
 
 def recording(seed: int, count: int, trouble: float) -> list[StoredMessage]:

@@ -106,7 +106,7 @@ def known_keys(document: Any) -> set[str]:
     """Return the keys that the reader names where a key is unknown."""
     found = re.search(r"zzz: is unknown here; allowed are ([\w, ]+)", refusal(document))
     assert found, refusal(document)
-    return set(found[1].split(", "))
+    return set(found[1].strip().split(", "))
 
 
 def properties(*path: str) -> set[str]:

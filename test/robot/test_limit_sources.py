@@ -10,6 +10,7 @@ from arm_rig import arm_document
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
+from vdd_ros.robot.limit_sources import hardly_moved, is_slow
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.urdf import JointLimits, read_urdf
 
@@ -108,6 +109,29 @@ def test_set_points_take_the_demonstrated_step_in_the_unit_of_the_file() -> None
         robot.limited(ACTION, PERIOD_S)
     with pytest.raises(RobotFileError, match=r"command.entries\[0\].max_step: is 0 by `limits: from_demonstrations`"):
         robot.limited(ACTION, PERIOD_S, {"shoulder_target": 0.0})
+
+
+def test_a_joint_that_hardly_moved_is_told() -> None:
+    """Its demonstrated step is tiny; there is no warning if the file gives the step."""
+    given = document(limits="from_demonstrations")
+    robot = RobotFile.from_dict(given)
+    steps = {"shoulder_target": 0.001, "elbow_target": 0.01}
+    found = list(hardly_moved(robot.commands, robot.limited(ACTION, PERIOD_S, steps).commands, 1 / PERIOD_S))
+    (where, text), *others = found
+    assert (where, others) == ("command.entries[0].max_step", [])
+    assert text.startswith(
+        "is 1.75e-05 rad by `limits: from_demonstrations`, 0.000873 rad in a second: shoulder hardly"
+    )
+    assert "`fixed: -0.3927`" in text
+    given["command"]["entries"][0]["max_step"] = 1e-5
+    robot = RobotFile.from_dict(given)
+    assert not list(hardly_moved(robot.commands, robot.limited(ACTION, PERIOD_S, steps).commands, 1 / PERIOD_S))
+
+
+@pytest.mark.parametrize(("speed", "unit", "expected"), [(0.5, "deg", True), (0.6, "deg", False), (0.9, "mm", True)])
+def test_what_is_slow_depends_on_the_unit(speed: float, unit: str, expected: bool) -> None:
+    assert is_slow(speed, unit) == expected
+    assert not is_slow(speed / 1000, "N")
 
 
 def test_displacements_take_the_demonstrated_step() -> None:

@@ -292,7 +292,7 @@ def test_text_of_others_is_shown_on_one_line(refusal: Any) -> None:
     ("old", "new", "hints"),
     [
         ("measured: elbow", "mesured: elbow", ("did you mean 'measured'?", "max_error, max_step, measured, name")),
-        ("qos: sensor_data", "q: sensor_data", ("max_age_s, qos, stamp, topic, type",)),
+        ("qos: sensor_data", "q: sensor_data", ("max_age_s, qos, stamp, topic, transform, type",)),
         ("on_loss: hold", "on_loss:", ("command.on_loss: is empty",)),
         ("on_loss: hold", "on_loss: call", ("write it as in `loss_service: /controller/stop`",)),
     ],

@@ -31,6 +31,7 @@ from vdd_ros.evaluation.robot_check.live import check_live
 from vdd_ros.nodes.policy.console import AGAIN_S
 from vdd_ros.nodes.robot_capture import Captured
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.running import robot_run
 from vdd_ros.running.arguments import recorded_topics
 from vdd_ros.running.robot_run import RobotRun, execute
 
@@ -177,7 +178,30 @@ def test_a_simulated_robot_needs_no_robot_file(
     shown = capsys.readouterr()
     assert code == 0, shown
     assert "vdd run: the simulated episodes are over; all nodes ended cleanly" in shown.err
+    assert f"recording into {bag}" in shown.out
+    assert "nobody publishes" not in shown.out
     assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
+
+
+def test_that_a_simulated_robot_has_left_is_no_news() -> None:
+    """While it runs, a topic without publisher is reported after a delay."""
+    told, now_s = list[str](), [0.0]
+    lines = robot_run._Lines(told.append, holds=True, now_s=lambda: now_s[0])
+    lines.take(["policy: running", "policy: stale: arm: nobody publishes /arm"], robot_left=False)
+    assert told == ["policy: running"]
+    now_s[0] += robot_run.HOLD_S + 0.1
+    lines.take([], robot_left=False)
+    assert told == ["policy: running", "policy: stale: arm: nobody publishes /arm"]
+    lines.take(["policy: stale: arm: nobody publishes /arm"], robot_left=False)
+    lines.take(["policy: stale: arm: nobody publishes /arm", "policy: left"], robot_left=True)
+    lines.finish()
+    assert told[2:] == ["policy: left"]
+
+
+def test_lines_about_a_real_robot_are_told_at_once() -> None:
+    told = list[str]()
+    robot_run._Lines(told.append, holds=False).take(["nobody publishes /arm"], robot_left=False)
+    assert told == ["nobody publishes /arm"]
 
 
 def test_results_without_a_simulation_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.command_entries import CommandEntry
-from vdd_ros.robot.quantities import DIMENSIONLESS, POSITIONS, quantity_of, turn
+from vdd_ros.robot.quantities import DIMENSIONLESS, POSITIONS, quantity_of, spaced, turn
 
 ERROR_S = 0.25
 LEAST_STEPS = 5
@@ -81,7 +81,7 @@ class Following:
         self._stamps_s = stamps_s
         self._timeout_s = timeout_s
         self._labels = [
-            f"{label} (max_error {error:.3g} {entry.unit})"
+            f"{label} (max_error {error:.3g}{spaced(entry.unit)})"
             for label, entry, error in zip(channel.labels, channel.entries, self.max_error, strict=True)
         ]
         for one in channel.rotations:

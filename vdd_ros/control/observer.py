@@ -220,7 +220,7 @@ class Observer:
     def others(self, names: Iterable[str]) -> str:
         """Describe inputs that only receive messages of other joints; empty if none do."""
         found = [
-            f"{name} gets only messages of other joints, {joints}"
+            f"{name} gets only messages of other {self.inputs[name].source.message.items}, {joints}"
             for name in names
             if (joints := self.other_joints.get(name))
         ]

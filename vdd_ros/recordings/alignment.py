@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,6 +87,15 @@ class Alignment:
     spread_s: Spread
     inputs: dict[str, TopicAlignment]
     commands: dict[str, TopicAlignment]
+
+    def without_counts(self) -> "Alignment":
+        """Return a copy without message counts, for parts of an episode whose messages another part counts."""
+        nothing = {"messages": 0, "refused": 0, "refusals": "", "unstamped": 0}
+        inputs, commands = (
+            {name: replace(one, **nothing) for name, one in found.items()}  # type: ignore[arg-type]
+            for found in (self.inputs, self.commands)
+        )
+        return Alignment(self.spread_s, inputs, commands)
 
     @classmethod
     def total(cls, parts: "Sequence[Alignment]") -> "Alignment":

@@ -158,22 +158,25 @@ class _BagConversion:
     def _take_episodes(self, sampler: Sampler | ColumnSampler) -> None:
         for raw in sampler.finished():
             name = f"{self._bag.name}#{raw.label}" if raw.label else self._bag.name
-            try:
-                self._take(name, raw)
-            except DemonstrationError as error:
-                self._record.left_out.append(LeftOut(name, str(error)))
+            for part, found in self._rules.episodes(raw):
+                whole = f"{name}:{part}" if part else name
+                if isinstance(found, Episode):
+                    self._take(whole, raw, found)
+                else:
+                    self._record.left_out.append(LeftOut(whole, str(found)))
 
-    def _take(self, name: str, raw: RawEpisode) -> None:
-        episode = self._rules.episode(raw)
+    def _take(self, name: str, raw: RawEpisode, episode: Episode) -> None:
         self._keep(episode)
         self._record.episodes.append(
             EpisodeRecord(
                 name,
                 len(episode.action),
-                raw.begin_ns * 1e-9 + episode.cut_s[0],
+                episode.begin_s,
                 episode.cut_s,
                 episode.outside_limits,
                 episode.alignment,
+                episode.awaited,
+                episode.interrupted,
             )
         )
 

@@ -18,13 +18,14 @@ from vdd_ros.recordings.input_columns import InputColumns
 from vdd_ros.recordings.inputs import check_on_blank
 from vdd_ros.recordings.sampler import max_delay_s
 from vdd_ros.recordings.tick_columns import STATES, Commanded, RawEpisode, Seen, Ticks
-from vdd_ros.recordings.ticks import DOUBTED, SEEN, STALE, WAITING
+from vdd_ros.recordings.ticks import DOUBTED, SEEN, SKEWED, STALE, WAITING
 from vdd_ros.recordings.topics import Wanted
 from vdd_ros.robot.channels import InputChannel
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _SEEN = STATES.index(SEEN)
 _TICKS = 1 << 16
@@ -90,6 +91,7 @@ class ColumnSampler:
         self._is_kept = np.array([source.is_kept for source in robot.sources]) & self._is_observed
         self._last_names = {source.name for source in robot.last_commands}
         self._max_ages_s = np.array([s.max_age_s if s.name in observed else math.inf for s in robot.sources])
+        self._max_skew_s = math.inf if robot.max_skew_s is None else robot.max_skew_s
         gap_s = rules.episodes.gap_s
         self._gap_ns = None if gap_s is None else round(1e9 * gap_s)
         self._finished: list[RawEpisode] = []
@@ -174,18 +176,32 @@ class ColumnSampler:
         )
         waiting = ~there & self._is_observed
         stale = now_s[:, None] - since_s > self._max_ages_s
-        spread_s = np.zeros(len(now_ns))
-        if (prompt := self._is_observed & ~self._is_kept).any():
-            with np.errstate(invalid="ignore"):  # before the first message
-                spread_s = stamps_s[:, prompt].max(axis=1) - stamps_s[:, prompt].min(axis=1)
+        spread_s, skewed = self._spread(stamps_s)
         strict = stale & ~self._is_kept
-        states, blamed = _states(waiting, strict if self._begun else stale, doubted)
+        states, blamed = _states(waiting, strict if self._begun else stale, skewed, doubted)
         observation = rows[:, : len(self._form.vector)].copy()
         self._parts.append(Seen(now_ns, states, blamed, observation, now_s[:, None] - stamps_s, spread_s, numbers))
         if not self._begun and len(now_ns):
             seen, new = self._seen(), self._begins(len(now_ns))
             old = slice(len(seen) - len(now_ns) + new, None)
-            seen.states[old], seen.blamed[old] = _states(waiting[new:], strict[new:], doubted[new:])
+            seen.states[old], seen.blamed[old] = _states(waiting[new:], strict[new:], skewed[new:], doubted[new:])
+
+    def _spread(self, stamps_s: Floats) -> tuple[Floats, Flags]:
+        """Return the spread of the stamps, (t, n), of inputs that may not be old, and the skewed inputs, (t, n).
+
+        These have the oldest and the newest stamp at a tick where the spread, (t,), exceeds `max_skew_s`.
+        """
+        skewed = np.zeros(stamps_s.shape, bool)
+        prompt = np.flatnonzero(self._is_observed & ~self._is_kept)
+        if not len(prompt):
+            return np.zeros(len(stamps_s)), skewed
+        of_prompt = stamps_s[:, prompt]
+        with np.errstate(invalid="ignore"):  # before the first message
+            spread_s = of_prompt.max(axis=1) - of_prompt.min(axis=1)
+        rows = np.flatnonzero(spread_s > self._max_skew_s)
+        skewed[rows, prompt[of_prompt[rows].argmin(axis=1)]] = True
+        skewed[rows, prompt[of_prompt[rows].argmax(axis=1)]] = True
+        return spread_s, skewed
 
     def _begins(self, count: int) -> int:
         """Return the index among the newest ticks of the first one at which `when_stale: keep` applies."""
@@ -303,7 +319,11 @@ class ColumnSampler:
         if not len(seen) or STATES[seen.states[-1]] != WAITING:
             return {}
         waits = sorted(name for name, blamed in zip(self._inputs, seen.blamed[-1].tolist(), strict=True) if blamed)
-        return {name: self._inputs[name].traffic.why_missing(name, self._inputs[name].others) for name in waits}
+        found = {name: self._inputs[name] for name in waits}
+        return {
+            name: one.traffic.why_missing(name, one.others, one.channel.source.message.items)
+            for name, one in found.items()
+        }
 
     def _following(self, seen: Seen, ticked_ns: int | None = None) -> list[Next]:
         return [command.following(seen.now_ns, ticked_ns=ticked_ns) for command in self._commands.values()]
@@ -335,10 +355,10 @@ def _places(readers: Mapping[int, Sequence[Wanted]], role: str, name: str) -> In
     return np.array([p for p, wanted in readers.items() if any((one.role, one.name) == (role, name) for one in wanted)])
 
 
-def _states(waiting: Flags, stale: Flags, doubted: Flags) -> tuple[NDArray[np.int8], Flags]:
+def _states(waiting: Flags, stale: Flags, skewed: Flags, doubted: Flags) -> tuple[NDArray[np.int8], Flags]:
     """Return the number of the state at each of t ticks, and the inputs that cause it, (t, n)."""
     states, blamed = np.zeros(len(waiting), np.int8), np.zeros(waiting.shape, bool)
-    for state, flags in ((DOUBTED, doubted), (STALE, stale), (WAITING, waiting)):
+    for state, flags in ((DOUBTED, doubted), (SKEWED, skewed), (STALE, stale), (WAITING, waiting)):
         rows = flags.any(axis=1)
         states[rows], blamed[rows] = STATES.index(state), flags[rows]
     return states, blamed

@@ -1,7 +1,7 @@
 """The rules for episodes: waits to cut off, and conditions for leaving one out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment, repe
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.sampler import max_delay_s
 from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
-from vdd_ros.recordings.ticks import DOUBTED, SILENT, STALE, WAITING
+from vdd_ros.recordings.ticks import DOUBTED, SILENT, SKEWED, STALE, WAITING
 from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import ALONE
@@ -25,6 +25,8 @@ MOTION = 1e-3
 SLOWEST = 1.5
 """Largest median interval of commands, in periods."""
 LEAST_PAIRS = 2
+SHORTEST_PART_S = 1.0
+"""Shorter parts of an interrupted episode are left out, unless the robot file gives `shortest_s`."""
 
 Floats = NDArray[np.float64]
 
@@ -41,17 +43,23 @@ class Episode:
         observation: (n, obs_dim).
         action: (n, act_dim).
         arrays: (n, *shape) of each array of the observation, by name.
+        begin_s: Time of the first pair, in seconds since the epoch.
         cut_s: Time cut off before and after, in seconds.
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
+        awaited: Input or command that it waited for at its beginning; empty if none.
+        interrupted: For a part of an episode: why the preceding part ended; otherwise empty.
     """
 
     observation: Floats
     action: Floats
     arrays: dict[str, NDArray[Any]]
+    begin_s: float
     cut_s: tuple[float, float]
     outside_limits: dict[str, int]
     alignment: Alignment
+    awaited: str = ""
+    interrupted: str = ""
 
     def to_set(self, header: Header) -> DemonstrationSet:
         """Return a set of this single episode."""
@@ -71,25 +79,56 @@ class EpisodeRules:
         self._form = form
         self._rules = robot.demonstrations
         self._max_delay_s = max_delay_s(form, robot)
+        self._max_skew_s = robot.max_skew_s
+        self._observed = {source.name for source in robot.inputs}
         self._max_ages_s = {source.name: source.max_age_s for source in robot.sources}
         self._channel = CommandChannel(robot.commands, form.vector, form.action)
         self._learned = np.array([entry.action is not None for entry in self._channel.entries])
         self._kept = {name for name, recorded in self._rules.commands.items() if recorded.keep_last}
 
-    def episode(self, raw: RawEpisode) -> Episode:
-        """Return the episode made from ticks.
+    def episodes(self, raw: RawEpisode) -> Iterator[tuple[str, Episode | LeftOutError]]:
+        """Yield the episode made from ticks; its parts if it is interrupted and the robot file divides such episodes.
 
-        Raises:
-            LeftOutError: It breaks a rule.
+        Yields:
+            The number of the part, from 1, empty for a whole episode; and the episode, or the reason to leave it out.
         """
+        try:
+            ticks = self._kept_ticks(raw)
+            runs = _runs(ticks.is_pair)
+            broken = self._interruption(raw, ticks, np.flatnonzero(~ticks.is_pair))
+            if broken and not (self._rules.divides and runs):
+                raise LeftOutError(f"{broken}; `when_interrupted: divide` keeps the parts before and after")
+        except LeftOutError as error:
+            yield "", error
+            return
+        counted = False
+        for number, run in enumerate(runs):
+            name = str(number + 1) if broken else ""
+            before = np.arange(runs[number - 1].stop, run.start) if number else np.arange(0)
+            try:
+                found = self._episode(raw, ticks.taken(run), is_part=bool(broken))
+            except LeftOutError as error:
+                yield name, error
+                continue
+            before_s, behind_s = found.cut_s
+            cut_s = before_s if run is runs[0] else 0.0, behind_s if run is runs[-1] else 0.0
+            alignment = found.alignment.without_counts() if counted else found.alignment
+            interrupted = self._interruption(raw, ticks, before)
+            counted = True
+            yield name, replace(found, cut_s=cut_s, alignment=alignment, interrupted=interrupted)
+
+    def _kept_ticks(self, raw: RawEpisode) -> Ticks:
+        """Return the ticks from the first pair to the last command, without waits."""
         pairs = np.flatnonzero(raw.ticks.is_pair)
         if not len(pairs):
             raise LeftOutError(self._why_empty(raw))
         first, last = int(pairs[0]), int(np.flatnonzero(raw.ticks.commanded.whole)[-1])
         begin, end = self._trimmed(raw.ticks.taken(slice(first, last + 1)))
-        ticks = raw.ticks.taken(slice(first + begin, first + end))
-        self._refuse_gaps(raw, ticks)
-        self._refuse_short(ticks)
+        return raw.ticks.taken(slice(first + begin, first + end))
+
+    def _episode(self, raw: RawEpisode, ticks: Ticks, *, is_part: bool) -> Episode:
+        """Return the episode of ticks that are pairs; raises LeftOutError."""
+        self._refuse_short(ticks, self._rules.shortest_s or (SHORTEST_PART_S if is_part else 0.0))
         self._refuse_slow(ticks)
         return self._assembled(raw, ticks)
 
@@ -111,11 +150,10 @@ class EpisodeRules:
             end = min(end, stops + 1 + round(trim.after_s * self._form.rate_hz))
         return begin, max(end, begin + 1)
 
-    def _refuse_gaps(self, raw: RawEpisode, ticks: Ticks) -> None:
-        """Refuse an episode in which the node would have stopped, or the operator did."""
-        wrong = np.flatnonzero(~ticks.is_pair)
+    def _interruption(self, raw: RawEpisode, ticks: Ticks, wrong: NDArray[np.int64]) -> str:
+        """Describe why ticks at some places are no pairs, by the first of them; empty if there are none."""
         if not len(wrong):
-            return
+            return ""
         place = int(wrong[0])
         why, blame = ticks.why_not(place), ticks.blamed(place)
         after_s = int(ticks.seen.now_ns[place] - ticks.seen.now_ns[0]) * 1e-9
@@ -123,23 +161,29 @@ class EpisodeRules:
         where = f"{after_s:.2f} s after its start, {lasted_s:.2f} s in all"
         if why in (STALE, WAITING):
             ages = ", ".join(f"{name} (max_age_s {self._max_ages_s[name]:g})" for name in blame)
-            raise LeftOutError(f"{ages} had no new value {where}{_refusals(raw, blame)}")
+            return f"{ages} had no new value {where}{_refusals(raw, blame)}"
+        if why == SKEWED:
+            apart_s = float(ticks.seen.spread_s[wrong].max())
+            return (
+                f"the stamps of {' and '.join(blame)} are further apart than max_skew_s, {self._max_skew_s:g} s, "
+                f"{where}, at most {apart_s:.3g} s"
+            )
         if why == DOUBTED:
-            raise LeftOutError(f"messages of {', '.join(blame)} contradict one another {where}{_refusals(raw, blame)}")
+            return f"messages of {', '.join(blame)} contradict one another {where}{_refusals(raw, blame)}"
         silent = [
             name for name, at_ns in zip(raw.commands, ticks.commanded.received_ns[place], strict=True) if not at_ns
         ]
         missing = f"message of {' and '.join(map(_named, silent))}" if len(raw.commands) > 1 and silent else "command"
         keep = ", `when_silent: keep` suits one that is sent only on changes" if missing != "command" else ""
-        raise LeftOutError(
+        return (
             f"no {missing} within {self._max_delay_s:g} s of an observation {where}; `episodes: {{gap_s: …}}` divides "
             f"a recording where the operator paused, `max_delay_s` allows more{keep}"
         )
 
-    def _refuse_short(self, ticks: Ticks) -> None:
+    def _refuse_short(self, ticks: Ticks, shortest_s: float) -> None:
         lasts_s = len(ticks) / self._form.rate_hz
-        if len(ticks) < LEAST_PAIRS or lasts_s < self._rules.shortest_s:
-            least = f", and shortest_s is {self._rules.shortest_s:g}" if self._rules.shortest_s else ""
+        if len(ticks) < LEAST_PAIRS or lasts_s < shortest_s:
+            least = f", and shortest_s is {shortest_s:g}" if shortest_s else ""
             raise LeftOutError(f"it has {len(ticks)} pairs ({lasts_s:.2f} s){least}; at least {LEAST_PAIRS} are needed")
 
     def _refuse_slow(self, ticks: Ticks) -> None:
@@ -170,10 +214,19 @@ class EpisodeRules:
             observation,
             action,
             {feature.name: ticks.arrays[feature.name] for feature in self._form.arrays},
+            begin_s=raw.begin_ns * 1e-9 + before_ns * 1e-9,
             cut_s=(before_ns * 1e-9, behind_ns * 1e-9),
             outside_limits={name: int(count) for name, count in zip(names, outside, strict=True) if count},
             alignment=_alignment(raw, ticks),
+            awaited=self._awaited(raw),
         )
+
+    def _awaited(self, raw: RawEpisode) -> str:
+        """Return the input or command whose first message came last, if the episode had to wait for it."""
+        named = {f"the input {name}": one for name, one in raw.inputs.items() if name in self._observed}
+        named |= {_named(name): one for name, one in raw.commands.items()}
+        last = max(named, key=lambda name: named[name].first_ns)
+        return last if named[last].first_ns - raw.begin_ns > self._max_delay_s * 1e9 else ""
 
     def _why_empty(self, raw: RawEpisode) -> str:
         """Describe why no tick has an observation and an action."""
@@ -186,11 +239,24 @@ class EpisodeRules:
             if not traffic.accepted and name not in self._kept:
                 refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
                 return f"no usable message of {_named(name)}{refused}"
+        if states[SKEWED] > states[STALE] + states[DOUBTED]:
+            apart_s = float(raw.ticks.seen.spread_s.max(initial=0.0))
+            return (
+                f"the stamps of {' and '.join(sorted(raw.blamed | raw.ticks.seen.ever_blamed(raw.ticks.inputs)))} are "
+                f"further apart than max_skew_s, {self._max_skew_s:g} s, at every tick with a command, at most "
+                f"{apart_s:.3g} s"
+            )
         if states[STALE] or states[DOUBTED]:
             blamed = sorted(raw.blamed | raw.ticks.seen.ever_blamed(raw.ticks.inputs))
             rates = [f"{name} at {raw.inputs[name].rate_hz:.3g} Hz" for name in blamed or raw.inputs]
             return f"inputs are older than max_age_s at every tick with a command; messages come: {', '.join(rates)}"
         return f"none of {states[SILENT]:,} observations is followed by a command within {self._max_delay_s:g} s"
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[slice]:
+    """Return the runs of true values in (n,) flags, in order."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [slice(begin, end) for begin, end in ends.reshape(-1, 2).tolist()]
 
 
 def _named(command: str) -> str:

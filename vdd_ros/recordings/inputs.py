@@ -7,7 +7,7 @@ import numpy as np
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.observer import Formats, Observer
 from vdd_ros.recordings.form import SamplingForm
-from vdd_ros.recordings.ticks import DOUBTED, SEEN, STALE, WAITING, Tick
+from vdd_ros.recordings.ticks import DOUBTED, SEEN, SKEWED, STALE, WAITING, Tick
 from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
@@ -82,6 +82,9 @@ class RecordedInputs:
             return Tick(now_ns, WAITING, observer.missing())
         if stale := observer.stale(now_s):
             return Tick(now_ns, STALE, tuple(stale))
+        if observer.alignment.is_skewed():
+            oldest, newest, skew_s = observer.alignment.last or ("", "", 0.0)
+            return Tick(now_ns, SKEWED, (oldest, newest), spread_s=skew_s)
         if doubted := observer.doubted(now_s):
             return Tick(now_ns, DOUBTED, tuple(doubted))
         row = observer.sample(now_s, begins=begun)[-1].copy()  # the only one
@@ -100,7 +103,8 @@ class RecordedInputs:
 
     def why_missing(self, name: str) -> str:
         """Describe why an input has no value."""
-        return self.traffic[name].why_missing(name, self._observer.other_joints[name])
+        items = self._observer.inputs[name].source.message.items
+        return self.traffic[name].why_missing(name, self._observer.other_joints[name], items)
 
     def _is_stamped(self, name: str, content: bytes) -> bool:
         """Return whether a message has a stamp, which may equal its time of receipt."""

@@ -28,6 +28,8 @@ class EpisodeRecord:
         cut_s: Time cut off before and after, in seconds.
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
+        awaited: Input or command that it waited for at its beginning; empty if none.
+        interrupted: For a part of an episode: why the preceding part ended; otherwise empty.
     """
 
     name: str
@@ -36,6 +38,8 @@ class EpisodeRecord:
     cut_s: tuple[float, float]
     outside_limits: dict[str, int]
     alignment: Alignment
+    awaited: str = ""
+    interrupted: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ def _episode(value: JsonObject) -> EpisodeRecord:
         (before, behind),
         {name: int(_number(count)) for name, count in _object(value["outside_limits"]).items()},
         _alignment(_object(value["alignment"])),
+        _text(value.get("awaited", "")),
+        _text(value.get("interrupted", "")),
     )
 
 

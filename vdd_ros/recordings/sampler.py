@@ -13,7 +13,7 @@ from vdd_ros.recordings.commands import RecordedCommands
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.inputs import RecordedInputs, check_on_blank
 from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
-from vdd_ros.recordings.ticks import DOUBTED, STALE, WAITING, Tick
+from vdd_ros.recordings.ticks import INTERRUPTED, WAITING, Tick
 from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
@@ -137,7 +137,7 @@ class Sampler:
         while self._ticks and not self._ticks[0].open and not self._ticks[0].is_pair:
             skipped = self._ticks.popleft()
             self._skipped[skipped.why_not] += 1
-            if skipped.state in (STALE, DOUBTED):
+            if skipped.state in INTERRUPTED:
                 self._blamed.update(skipped.blame)
 
     def _divide(self, now_ns: int) -> None:

@@ -1,6 +1,7 @@
 """The record of a conversion as text."""
 
 import math
+from collections import Counter
 
 from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment
 from vdd_ros.recordings.record import ConversionRecord
@@ -47,16 +48,35 @@ def format_limits(record: ConversionRecord) -> str:
     )
 
 
+def format_divided(record: ConversionRecord) -> str:
+    """Return one line for each interruption that divided an episode; empty if none."""
+    parts = [one for one in record.episodes if one.interrupted]
+    lines = [f"  {printable(one.name, _NAME)}: {one.interrupted}" for one in parts[:_LEFT_OUT_SHOWN]]
+    if len(parts) > _LEFT_OUT_SHOWN:
+        lines.append(f"  and {len(parts) - _LEFT_OUT_SHOWN} more; the record has all of them")
+    return "\n".join(["divided; the preceding part ended because", *lines]) if lines else ""
+
+
+def format_awaited(record: ConversionRecord) -> str:
+    """Return the inputs and commands that episodes waited for, with the number of episodes; empty if none."""
+    counts = Counter(one.awaited for one in record.episodes if one.awaited)
+    return ", ".join(
+        f"{printable(name)} ({count} episode{'s' if count > 1 else ''})" for name, count in counts.most_common()
+    )
+
+
 def format_cut(record: ConversionRecord) -> str:
     """Return a warning if more was cut off before the episodes than remains of them."""
     cut_s = sum(episode.cut_s[0] for episode in record.episodes)
     left_s = sum(episode.pairs for episode in record.episodes) / record.rate_hz
     if cut_s <= left_s:
         return ""
+    awaited = format_awaited(record)
+    what = f". They waited for the first message of {awaited}" if awaited else ""
     return (
         f"warning: {cut_s:.1f} s before the episodes were cut off, more than the remaining {left_s:.1f} s: an "
-        "episode begins once every input has a value and every command has been sent. If a command is sent only on "
-        "changes, record one at the beginning too"
+        f"episode begins once every input has a value and every command has been sent{what}. If a command is sent only "
+        "on changes, record one at the beginning too"
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.recordings.ticks import DOUBTED, SEEN, SILENT, STALE, WAITING, Tick
+from vdd_ros.recordings.ticks import DOUBTED, INTERRUPTED, SEEN, SILENT, SKEWED, STALE, WAITING, Tick
 from vdd_ros.recordings.traffic import Traffic
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-STATES = (SEEN, WAITING, STALE, DOUBTED)
+STATES = (SEEN, WAITING, STALE, SKEWED, DOUBTED)
 """States by their number in `Seen.states`."""
 
 
@@ -50,8 +50,8 @@ class Seen:
         return Counter({name: count for name, count in named.items() if count})
 
     def ever_blamed(self, inputs: Sequence[str]) -> set[str]:
-        """Return the names of the inputs that were old or doubted at any tick."""
-        wrong = np.isin(self.states, (STATES.index(STALE), STATES.index(DOUBTED)))
+        """Return the names of the inputs that were old, skewed or doubted at any tick."""
+        wrong = np.isin(self.states, [STATES.index(state) for state in INTERRUPTED])
         return {name for column, name in enumerate(inputs) if self.blamed[wrong, column].any()}
 
     def taken(self, rows: slice | Flags) -> "Seen":
@@ -168,7 +168,7 @@ class RawEpisode:
         begin_ns: Time of its beginning, on the clock of receipt.
         ticks: Its ticks, from the first one with an observation and an action, or a possible action.
         skipped: Number of earlier ticks, by state.
-        blamed: Inputs that were old or doubted at a skipped tick.
+        blamed: Inputs that were old, skewed or doubted at a skipped tick.
         inputs: Traffic of each input.
         commands: Traffic of each command, by name.
         missing: Why inputs never had a value, by name.

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SEEN, WAITING, STALE, DOUBTED, SILENT = "seen", "waiting", "stale", "doubted", "silent"
+SEEN, WAITING, STALE, SKEWED, DOUBTED, SILENT = "seen", "waiting", "stale", "skewed", "doubted", "silent"
+INTERRUPTED = (STALE, SKEWED, DOUBTED)
+"""States in which a commanding node would stop."""
 
 
 @dataclass(slots=True)
@@ -15,8 +17,8 @@ class Tick:
 
     Attributes:
         now_ns: Its time, on the clock of receipt.
-        state: `seen`; or why the node would not act: `waiting` for a first message of an input, an input is `stale`, or
-            its messages are `doubted`.
+        state: `seen`; or why the node would not act: `waiting` for a first message of an input, an input is `stale`,
+            the stamps of the inputs are `skewed`, or messages are `doubted`.
         blame: The inputs in that state.
         observation: (obs_dim,) float32, as the node would see it; None without one, and if no command followed.
         arrays: The arrays of the observation, by name.

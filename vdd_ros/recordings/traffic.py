@@ -43,15 +43,16 @@ class Traffic:
         span_s = (self.last_ns - self.first_ns) * 1e-9
         return (self.messages - 1) / span_s if self.messages > 1 and span_s > 0 else math.nan
 
-    def why_missing(self, name: str, others: str) -> str:
+    def why_missing(self, name: str, others: str, items: str = "joints") -> str:
         """Describe why an input has no value.
 
         Args:
             name: Its name.
             others: Joints of the newest message of other joints.
+            items: Noun for the parts of a message, such as joints.
         """
         if not self.messages:
             return f"{name}: no message"
         if self.refused:
             return f"{name}: {self.refused:,} of {self.messages:,} messages refused, first: {self.refusals}"
-        return f"{name}: {self.messages:,} messages of other joints ({others})"
+        return f"{name}: {self.messages:,} messages of other {items} ({others})"

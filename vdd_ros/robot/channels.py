@@ -59,6 +59,7 @@ class InputChannel:
         if source.frame:
             self.framing = Framing(source.message, source.frame, self._conversion.numbers, source.max_age_s)
             self._layout = source.message.input_layout(self.framing.numbers)
+        self._stamp_ns: Callable[[Any], int | None] = getattr(self._layout, "stamp_ns", stamp_ns)
         self._numbers = np.empty(len(self._conversion.numbers))
         self._read_bytes: Read = _unexpected
         self._read_columns: Callable[[Packed], Columns] | None = None
@@ -72,6 +73,7 @@ class InputChannel:
 
     def check(self, message: Any) -> None:
         """Check on a default message that the type has the fields; raises RobotFileError."""
+        message = self.source.message.part_read(message)
         for entry in self.source.entries:
             path = f"inputs.{self.source.name}.{entry.at}"
             if entry.constant is not None or entry.commands is not None:
@@ -127,7 +129,7 @@ class InputChannel:
 
     def _read_message(self, message: Any, out: Floats) -> int | None:
         self._layout.read(message, out)
-        return stamp_ns(message)
+        return self._stamp_ns(message)
 
     def write(self, observation: Numbers, message: Any) -> None:
         """Write this input's entries of an observation, (obs_dim,) in the policy's units, into a message.

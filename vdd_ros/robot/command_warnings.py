@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.commands import Command
-from vdd_ros.robot.quantities import POSITIONS, quantity_of
+from vdd_ros.robot.quantities import POSITIONS, quantity_of, spaced
 
 
 def command_warnings(command: Command) -> Iterator[tuple[str, str]]:
@@ -28,8 +28,8 @@ def command_warnings(command: Command) -> Iterator[tuple[str, str]]:
         if entry.fixed is not None and quantity_of(entry.unit) in POSITIONS and not _is_ramped(entry):
             yield (
                 f"{at}.fixed",
-                f"is {entry.fixed:g} {entry.unit} from the first command on, at any position of the robot; give "
-                f"`measured` and `max_step`, so that it moves there in steps",
+                f"is {entry.fixed:g}{spaced(entry.unit)} from the first command on, at any position of the robot; give "
+                "`measured` and `max_step`, so that it moves there in steps",
             )
 
 

@@ -8,6 +8,7 @@ from vdd_ros.robot.yaml_section import Section, fail
 ONE_PER_BAG = "one_per_bag"
 STARTS = ("first_command", "first_motion")
 WHEN_SILENT = ("end", "keep")
+WHEN_INTERRUPTED = ("leave_out", "divide")
 LONGEST_S = 86_400.0
 """The longest time in a rule, in seconds."""
 
@@ -70,6 +71,8 @@ class DemonstrationRules:
         trim: Waits to cut off.
         max_delay_s: Longest delay from an observation to its command, in seconds; None: five periods.
         shortest_s: Shorter episodes are left out, in seconds.
+        when_interrupted: Handling of an episode in which the node would have stopped: `leave_out`, or `divide` into
+            the parts before and after.
     """
 
     commands: Mapping[str, RecordedCommand] = field(default_factory=dict)
@@ -77,6 +80,12 @@ class DemonstrationRules:
     trim: Trim = field(default_factory=Trim)
     max_delay_s: float | None = None
     shortest_s: float = 0.0
+    when_interrupted: str = WHEN_INTERRUPTED[0]
+
+    @property
+    def divides(self) -> bool:
+        """Whether an interrupted episode is divided."""
+        return self.when_interrupted == "divide"
 
 
 def read_demonstrations(section: Section, commands: Sequence[str]) -> DemonstrationRules:
@@ -87,6 +96,7 @@ def read_demonstrations(section: Section, commands: Sequence[str]) -> Demonstrat
         trim=_trim(section),
         max_delay_s=_seconds(section, "max_delay_s") if section.has("max_delay_s") else None,
         shortest_s=_seconds(section, "shortest_s") if section.has("shortest_s") else 0.0,
+        when_interrupted=section.choice("when_interrupted", WHEN_INTERRUPTED, default=WHEN_INTERRUPTED[0]),
     )
     section.finish()
     return rules

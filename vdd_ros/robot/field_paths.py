@@ -17,6 +17,7 @@ from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.text import printable
 
 _STEP = re.compile(r"([a-z][a-z0-9_]*)(?:\[(?:([0-9]+)|([0-9]*):([0-9]+)|([^\[\]:]*[^\[\]:0-9][^\[\]:]*))\])?")
+_FROM_THE_END = re.compile(r"-[0-9]+")
 _BRACKETS = re.compile(r"\[[^\]]*\]")
 _BETWEEN = re.compile(r"\.(?![^\[]*\])")  # points outside brackets: a label may hold one
 _SHOWN = 100
@@ -165,6 +166,10 @@ def _step(text: str) -> Step:
             else "; a field is given by its lower-case names, joined by points"
         )
     name, index, first, end, label = found.groups()
+    if label is not None and _FROM_THE_END.fullmatch(label):
+        raise ValueError(
+            "; elements are counted from 0, never from the end, since messages may be longer than expected"
+        )
     if index is not None and int(index) <= MOST_ELEMENTS:
         return Step(name, int(index))
     if end is not None and int(first or 0) < int(end) <= MOST_ELEMENTS:

@@ -9,7 +9,10 @@ from vdd_ros.robot.entries import InputEntry, read_entries, read_joints
 from vdd_ros.robot.layouts import Layout
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.messages.tf_message import TYPE, one_transform
+from vdd_ros.robot.transforms import TF_STATIC
 from vdd_ros.robot.yaml_section import Section, fail
+from vdd_ros.text import printable
 
 QOS_PROFILES = ("sensor_data", "reliable", "match")
 STAMPS = ("header", "arrival")
@@ -85,7 +88,7 @@ def read_input(section: Section, name: str) -> Input:
     source = Input(
         name=name,
         topic=section.topic("topic"),
-        message=find_message(section.message_type("type")),
+        message=_message(section),
         max_age_s=_max_age_s(section),
         qos=section.choice("qos", QOS_PROFILES, default="sensor_data"),
         stamp=section.choice("stamp", STAMPS, default="header"),
@@ -96,6 +99,25 @@ def read_input(section: Section, name: str) -> Input:
     section.finish()
     check_input(source, section.path)
     return source
+
+
+def _message(section: Section) -> Message:
+    """Return the description of an input's messages, or of the one transform to read from them."""
+    message = find_message(section.message_type("type"))
+    if not section.has("transform"):
+        return message
+    frames = section.section("transform")
+    parent, child = (frames.text(key).lstrip("/") for key in ("parent", "child"))
+    frames.finish()
+    if message.type != TYPE:
+        section.refuse("transform", f"selects a transform of a {TYPE}, but `type` is {message.type}; leave it out")
+    if section.has("frame"):
+        section.refuse("frame", "is for poses; with `transform`, the frame is its `parent`; leave it out")
+    if parent == child:
+        fail(frames.at("child"), f"is {printable(repr(child), 60)}, which is also the parent; give two frames")
+    if section.topic("topic") == TF_STATIC:
+        section.refuse("topic", f"is {TF_STATIC}, whose transforms never change; give their numbers as `constant`")
+    return one_transform(parent, child)
 
 
 def _entries(section: Section) -> tuple[InputEntry, ...]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from vdd_ros.robot.command_entries import LIMITS
 from vdd_ros.robot.command_rotations import FORMS
 from vdd_ros.robot.commands import ON_LOSS, SENDS
-from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_SILENT
+from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_INTERRUPTED, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
 from vdd_ros.robot.messages import ACTIONS, MESSAGES, command_types
@@ -58,6 +58,11 @@ def _input() -> _Part:
             "stamp": _choice(STAMPS),
             "when_stale": _choice(WHEN_STALE),
             "frame": _TEXT,
+            "transform": _mapping(
+                "The frames of one transform of a TFMessage",
+                dict.fromkeys(("parent", "child"), _TEXT),
+                required=["parent", "child"],
+            ),
             "joints": _joints(),
             "entries": entries,
             "command": _TEXT,
@@ -157,6 +162,7 @@ def _demonstrations() -> _Part:
             "trim": _mapping("Waits to cut off", {"until": _choice(STARTS), "after_s": _NUMBER}),
             "max_delay_s": _NUMBER,
             "shortest_s": _NUMBER,
+            "when_interrupted": _choice(WHEN_INTERRUPTED),
         },
     )
 

@@ -1,16 +1,19 @@
 """Limits of commands from outside the robot file: from demonstrations or a robot description."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vdd_ros.features import Feature
 from vdd_ros.robot.command_entries import FROM_DEMONSTRATIONS, URDF, CommandEntry
 from vdd_ros.robot.commands import Command
-from vdd_ros.robot.quantities import POSITIONS, VELOCITIES, quantity_of, unit_factor
+from vdd_ros.robot.quantities import ANGLE, LENGTH, POSITIONS, VELOCITIES, quantity_of, unit_factor
 from vdd_ros.robot.urdf import JointLimits
 from vdd_ros.robot.yaml_section import EXAMPLES, fail
+from vdd_ros.text import printable
 
+SLOWEST = {ANGLE: (0.01, "rad"), LENGTH: (0.001, "m")}
+"""Least change per second that counts as motion, with its unit, by quantity."""
 _Limits = tuple[float, float, float]
 """low, high, max_step."""
 
@@ -36,6 +39,36 @@ def limited(
     """
     features = {feature.name: feature for feature in action}
     return tuple(_limited(command, features, joints, period_s, steps) for command in commands)
+
+
+def hardly_moved(commands: Sequence[Command], resolved: Sequence[Command], rate_hz: float) -> Iterator[tuple[str, str]]:
+    """Yield path and problem of numbers whose `max_step` from demonstrations is tiny because they hardly moved.
+
+    Args:
+        commands: Commands of a robot file.
+        resolved: The same commands from `limited`.
+        rate_hz: Ticks per second.
+    """
+    for command, filled in zip(commands, resolved, strict=True):
+        for index, (entry, found) in enumerate(zip(command.entries, filled.entries, strict=True)):
+            given = entry.limits != FROM_DEMONSTRATIONS or not math.isnan(entry.max_step)
+            if given or not is_slow(found.max_step * rate_hz, found.unit):
+                continue
+            middle = (found.low + found.high) / 2
+            instead = f", or command it without learning: `fixed: {middle:.4g}`" if found.relative_to is None else ""
+            yield (
+                f"{command.path}.entries[{index}].max_step",
+                f"is {found.max_step:.3g} {found.unit} by `limits: from_demonstrations`, "
+                f"{found.max_step * rate_hz:.3g} {found.unit} in a second: {printable(entry.name, 60)} hardly moved in "
+                "the demonstrations, so a robot that starts further away is refused, or takes long to get there; give "
+                f"`max_step`{instead}",
+            )
+
+
+def is_slow(speed: float, unit: str) -> bool:
+    """Return whether a joint hardly moves: its greatest speed, in `unit` per second, is below `SLOWEST`."""
+    slowest = SLOWEST.get(quantity_of(unit) or "")
+    return slowest is not None and unit_factor(unit, *slowest[1:], "") * speed < slowest[0]
 
 
 def _limited(

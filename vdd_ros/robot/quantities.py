@@ -98,6 +98,11 @@ def unit_factor(have: str, want: str, path: str) -> float:
     raise RobotFileError(f"{problem}; the units must be equal, or both of one quantity and among {', '.join(UNITS)}")
 
 
+def spaced(unit: str) -> str:
+    """Return a unit with a space before it, to follow a number in a text; empty for numbers without unit."""
+    return "" if unit in ("", DIMENSIONLESS_UNIT) else f" {unit}"
+
+
 def turn(unit: str) -> float:
     """Return a full turn in a unit; 0 if it is not a unit of angle."""
     return 2 * math.pi * unit_factor("rad", unit, unit) if quantity_of(unit) == ANGLE else 0.0

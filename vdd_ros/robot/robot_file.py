@@ -14,6 +14,7 @@ from vdd_ros.robot.command_entries import URDF, CommandEntry
 from vdd_ros.robot.commands import Command, read_commands
 from vdd_ros.robot.demonstrations import DemonstrationRules, read_demonstrations
 from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.entry_places import names_in, with_name
 from vdd_ros.robot.episodes import EpisodeRules, check_episodes, read_episodes
 from vdd_ros.robot.foreign_files import refuse_foreign_document, refuse_foreign_file
 from vdd_ros.robot.inputs import Input, read_input
@@ -78,6 +79,13 @@ class RobotFile:
     def from_dict(cls, document: Any) -> "RobotFile":
         """Build from the content of a robot file; raises RobotFileError naming the field."""
         refuse_foreign_document(document)
+        try:
+            return cls._from_dict(document)
+        except RobotFileError as error:
+            raise RobotFileError(with_name(str(error), names_in(document))) from None
+
+    @classmethod
+    def _from_dict(cls, document: Any) -> "RobotFile":
         root = Section(document, "")
         inputs = root.section("inputs")
         sections = {name: inputs.section(name) for name in inputs.names()}
@@ -141,7 +149,13 @@ class RobotFile:
         try:
             return replace(self, commands=limited(self.commands, action, self.joints, period_s, steps))
         except RobotFileError as error:
-            raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
+            text = with_name(str(error), self.names_of_commands)
+            raise RobotFileError(f"robot file {self.path}: {text}" if self.path else text) from None
+
+    @property
+    def names_of_commands(self) -> dict[str, list[str]]:
+        """Names of each command's numbers, by the place of their list in the file."""
+        return {f"{one.path}.entries": [entry.name for entry in one.entries] for one in self.commands}
 
     @property
     def input_entries(self) -> tuple[InputEntry, ...]:
@@ -190,7 +204,8 @@ class RobotFile:
         try:
             self._check(observation, action)
         except RobotFileError as error:
-            raise RobotFileError(f"robot file {self.path}: {error}" if self.path else str(error)) from None
+            text = with_name(str(error), self.names_of_commands)
+            raise RobotFileError(f"robot file {self.path}: {text}" if self.path else text) from None
 
     def _check(self, observation: Sequence[Feature], action: Sequence[Feature]) -> None:
         wanted = Signature(tuple(observation), tuple(action))

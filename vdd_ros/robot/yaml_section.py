@@ -73,6 +73,10 @@ EXAMPLES = {
     "max_delay_s": "max_delay_s: 0.1",
     "shortest_s": "shortest_s: 1.0",
     "frame": "frame: base_link",
+    "transform": "transform: {parent: base_link, child: tool0}",
+    "parent": "parent: base_link",
+    "child": "child: tool0",
+    "when_interrupted": "when_interrupted: divide",
 }
 """Example line for each key, for errors."""
 _OF_COMMAND = {

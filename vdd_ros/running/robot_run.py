@@ -30,6 +30,9 @@ from vdd_ros.tasks import Task, get_task, task_names
 from vdd_ros.text import printable
 
 POLL_S = 0.1
+HOLD_S = 3.0
+"""Longest time from a simulated robot's last message to its end."""
+UNHEARD = "nobody publishes"
 MOST_EPISODES, MOST_SEED = 1_000_000, 2**31 - 1
 RECORDER, ROBOT = "bag_recorder", "sim_robot"
 READY = f"{RECORDER}/ready"
@@ -126,6 +129,9 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
         nodes[ROBOT].parameters["results_file"] = str(logs / RESULTS)
     tail = LogTail(logs)
     tell(f"logs in {logs}")
+    if run.record is not None:
+        tell(f"recording into {nodes[RECORDER].parameters['output']}")
+    lines = _Lines(tell, holds=run.simulated)
     with signals_noted() as received, NodeProcesses(logs, isolated=run.simulated, bound=True) as processes:
         for name, node in nodes.items():
             if not received:
@@ -134,12 +140,13 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
         while not received and not ended:
             time.sleep(POLL_S)
             ended = processes.exit_codes()
-            _tell_all(tell, tail.lines(nodes))
+            lines.take(tail.lines(nodes), robot_left=ended.get(ROBOT) == 0)
         codes = {}
         for name in _leaving_order(processes.pids):
             codes[name] = processes.stop(name)
-            _tell_all(tell, tail.lines(nodes))
-        _tell_all(tell, tail.lines(nodes, last=True))
+            lines.take(tail.lines(nodes), robot_left=ended.get(ROBOT) == 0)
+        lines.take(tail.lines(nodes, last=True), robot_left=ended.get(ROBOT) == 0)
+        lines.finish()
         ending = _ending(bool(received), ended, codes)
         return replace(ending, results=read_results(logs / RESULTS)) if run.simulated else ending
 
@@ -158,9 +165,40 @@ def _ending(asked: bool, ended: dict[str, int], codes: dict[str, int]) -> Ending
     return Ending(1, f"{', '.join(ended)} ended by itself; see its lines above")
 
 
-def _tell_all(tell: Tell, lines: list[str]) -> None:
-    for line in lines:
-        tell(line)
+class _Lines:
+    """Passes the nodes' lines on.
+
+    Lines about an input without publisher are delayed. They are dropped if the simulated robot ends meanwhile, as it
+    does after its episodes.
+
+    Args:
+        tell: Takes the lines.
+        holds: Whether a robot is simulated.
+        now_s: A monotonic clock, in seconds.
+    """
+
+    def __init__(self, tell: Tell, *, holds: bool, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._tell, self._holds, self._now_s = tell, holds, now_s
+        self._held: list[tuple[float, str]] = []
+
+    def take(self, lines: list[str], *, robot_left: bool) -> None:
+        """Pass lines on, and those whose delay is over."""
+        now_s = self._now_s()
+        for line in lines:
+            if self._holds and UNHEARD in line:
+                self._held.append((now_s, line))
+            else:
+                self._tell(line)
+        if robot_left:
+            self._held.clear()
+        while self._held and now_s - self._held[0][0] > HOLD_S:
+            self._tell(self._held.pop(0)[1])
+
+    def finish(self) -> None:
+        """Pass on the delayed lines."""
+        for _, line in self._held:
+            self._tell(line)
+        self._held.clear()
 
 
 def _leaving_order(names: dict[str, int]) -> list[str]:

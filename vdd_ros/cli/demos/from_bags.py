@@ -11,7 +11,14 @@ from vdd_ros.recordings.bag_list import list_bags
 from vdd_ros.recordings.conversion import Converted, convert
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.record import RECORD_NAME
-from vdd_ros.recordings.tables import format_alignment, format_cut, format_left_out, format_limits
+from vdd_ros.recordings.tables import (
+    format_alignment,
+    format_awaited,
+    format_cut,
+    format_divided,
+    format_left_out,
+    format_limits,
+)
 from vdd_ros.robot.robot_file import RobotFile
 
 HELP = "make demonstrations from recorded bags, sampled as the policy node would see them"
@@ -45,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     bags = list_bags(args.bags)
     converted = convert(bags, form, robot, args.out, force=args.force, resume=args.resume)
     show(_format(converted, args.out), format_alignment(converted.record.alignment))
-    for form_text in (format_left_out, format_cut, format_limits):
+    for form_text in (format_left_out, format_divided, format_cut, format_limits):
         if text := form_text(converted.record):
             tell(text)
     if args.json is not None:
@@ -59,12 +66,14 @@ def _format(converted: Converted, folder: Path) -> str:
     lengths = sorted(found.lengths.tolist())
     resumed = f", {converted.resumed} of them finished before" if converted.resumed else ""
     before_s, behind_s = (sum(episode.cut_s[end] for episode in record.episodes) for end in (0, 1))
+    awaited = format_awaited(record)
     rows = {
         "bags": f"{len(record.bags)}{resumed}",
         "episodes": f"{len(lengths)}, {len(record.left_out)} left out",
         "pairs": f"{sum(lengths):,}, {sum(lengths) / record.rate_hz:.0f} s at {record.rate_hz:g} Hz",
         "steps": f"{lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}",
-        "cut off": f"{before_s:.1f} s before, {behind_s:.1f} s behind",
+        "cut off": f"{before_s:.1f} s before, {behind_s:.1f} s behind"
+        + (f"; waited for the first message of {awaited}" if awaited else ""),
         "sha256": found.sha256,
         "file": f"{found.file}",
         "record": f"{folder / RECORD_NAME}",

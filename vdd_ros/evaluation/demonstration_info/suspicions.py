@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.features import Feature
+from vdd_ros.robot.quantities import spaced
 
 JUMP = 10.0
 """Ratio of a step to the entry's usual step from which it counts as a jump."""
@@ -85,7 +86,9 @@ class _Jumps:
         steps = np.diff(values, axis=0)
         for step, column in np.argwhere(np.abs(steps) > self._bound).tolist():
             change, feature = steps[step, column], self._features[column]
-            yield Suspicion(number, step + 1, f"{feature.name} jumps by {change:.4g} {feature.unit} within one step")
+            yield Suspicion(
+                number, step + 1, f"{feature.name} jumps by {change:.4g}{spaced(feature.unit)} within one step"
+            )
 
 
 def _frozen(number: int, observation: Floats, action: Floats, width: Floats, rate_hz: float) -> Iterator[Suspicion]:

@@ -19,7 +19,7 @@ from vdd_ros.recordings.topics import wanted_topics
 from vdd_ros.robot.command_channel import CommandPart
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.commands import Command
-from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.quantities import spaced, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -174,15 +174,15 @@ def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
         if entry.fixed is not None and np.abs(values - entry.fixed).max() > FIXED_TOLERANCE * max(
             1.0, abs(entry.fixed)
         ):
-            text = f"is {entry.fixed:g} {entry.unit}, but the recorded commands reach from {least:.6g} to {most:.6g}"
-            yield Finding(WARNING, f"{where}.fixed", f"{text}: it is not what was demonstrated")
+            text = f"is {entry.fixed:g}{spaced(entry.unit)}, but the recorded commands reach from {least:.6g} to"
+            yield Finding(WARNING, f"{where}.fixed", f"{text} {most:.6g}: it is not what was demonstrated")
         beyond = float(((values < entry.low) | (values > entry.high)).mean())
         if beyond > 0:
             text = f"{100 * beyond:.1f} % of the recorded commands of {entry.name} lie outside [{entry.low:g}, "
-            text += f"{entry.high:g}] {entry.unit}; they reach from {least:.6g} to {most:.6g}"
+            text += f"{entry.high:g}]{spaced(entry.unit)}; they reach from {least:.6g} to {most:.6g}"
             yield Finding(WARNING, f"{where}.low", f"{text}. Are limits and units right?")
         if len(steps) and (fast := float((steps[:, index] > entry.max_step).mean())) > 0:
             text = f"{100 * fast:.1f} % of the recorded commands of {entry.name} change by more than "
-            text += f"{entry.max_step:g} {entry.unit} in one tick at {rate_hz:.4g} Hz, by up to "
+            text += f"{entry.max_step:g}{spaced(entry.unit)} in one tick at {rate_hz:.4g} Hz, by up to "
             text += f"{steps[:, index].max():.4g}"
             yield Finding(WARNING, f"{where}.max_step", f"{text}; a policy that does the same is slowed down")

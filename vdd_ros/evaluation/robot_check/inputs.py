@@ -9,6 +9,7 @@ from vdd_ros.evaluation.alignment import Alignment, InputTimes, cadence
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.topics import missing_topic
+from vdd_ros.robot.quantities import spaced
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import counted, printable
 
@@ -85,8 +86,10 @@ def _refusals(found: InputReadings, count: int, where: str) -> Iterator[Finding]
         text = f"is not finite in {times:,} of {count:,} messages, which are refused; correct the publisher"
         yield Finding(level, f"{where}.entries.{entry}", text)
     if found.other_joints:
-        text = f"{found.other_joints:,} of {count:,} messages have none of its joints, but {found.joints}"
-        mend = "; correct the names of the joints, or the topic" if nothing else ", and are skipped"
+        items = found.source.message.items
+        text = f"{found.other_joints:,} of {count:,} messages have none of its {items}, but {found.joints}"
+        named = "joints" if items == "joints" else "frames"
+        mend = f"; correct the names of the {named}, or the topic" if nothing else ", and are skipped"
         yield Finding(ERROR if nothing else NOTE, where, text + mend)
 
 
@@ -134,7 +137,7 @@ def _values(found: InputReadings, where: str) -> Iterator[Finding]:
         at = f"{where}.entries.{feature.name}"
         constant = feature.name in constants
         if len(values) >= FEW and found.source.array is None and np.ptp(values) == 0 and not constant:
-            yield Finding(NOTE, at, f"is {values[0]:.6g} {feature.unit} in all {len(values):,} messages")
+            yield Finding(NOTE, at, f"is {values[0]:.6g}{spaced(feature.unit)} in all {len(values):,} messages")
         if feature.unit == "rad" and np.abs(values).max() > _TURN and found.source.array is None:
             text = f"reaches {np.abs(values).max():.4g} rad, more than two turns: does the message carry degrees?"
             yield Finding(WARNING, f"{at}.unit", text)

@@ -6,7 +6,7 @@ from vdd_ros.evaluation.preflight.ranges import cuts
 from vdd_ros.evaluation.robot_check.findings import ERROR, NOTE, WARNING, Finding
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.robot.command_entries import CommandEntry
-from vdd_ros.robot.quantities import unit_factor
+from vdd_ros.robot.quantities import spaced, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
 
@@ -44,17 +44,20 @@ def _entry(
     least, most = (-entry.max_step, entry.max_step) if displaces else (entry.low, entry.high)
     key = "max_step" if displaces else "low"
     if limits[0] > most or limits[1] < least:
-        text = f"the policy's actions lie in [{limits[0]:.5g}, {limits[1]:.5g}] {entry.unit}, none of them within"
+        text = (
+            f"the policy's actions lie in [{limits[0]:.5g}, {limits[1]:.5g}]{spaced(entry.unit)}, none of them within"
+        )
         yield Finding(ERROR, f"{where}.{key}", f"{text} [{least:g}, {most:g}]; is the unit right?")
         return
     outside = not least <= mean <= most
     if outside or cuts(mean, std, least, most):
         what = "the mean lies" if outside else "some lie, whatever their distribution,"
-        text = f"the policy's actions are {mean:.4g} ± {std:.3g} {entry.unit}: {what} outside [{least:g}, {most:g}] and"
+        text = f"the policy's actions are {mean:.4g} ± {std:.3g}{spaced(entry.unit)}: {what} outside "
+        text += f"[{least:g}, {most:g}] and"
         where = f"{where}.{key}"
         yield Finding(
             ERROR if outside else WARNING, where, f"{text} is cut; is the unit right, or the limit too narrow?"
         )
     elif not displaces and (entry.low < limits[0] - 1e-9 or entry.high > limits[1] + 1e-9):
-        text = f"[{entry.low:g}, {entry.high:g}] {entry.unit} is wider than the policy's [{limits[0]:.5g}, "
+        text = f"[{entry.low:g}, {entry.high:g}]{spaced(entry.unit)} is wider than the policy's [{limits[0]:.5g}, "
         yield Finding(NOTE, f"{where}.low", f"{text}{limits[1]:.5g}], beyond which it never acts")

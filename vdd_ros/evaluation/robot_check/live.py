@@ -19,6 +19,7 @@ class LiveRecording(Recording, Protocol):
         problems: Problems in the ROS graph: publishers or subscribers with another type or quality of service.
         listeners: Subscribed nodes of each command, by its topic in the robot file.
         commanders: Publishing nodes of each command.
+        not_installed: Missing packages that a policy needs here, by the place in the robot file.
     """
 
     @property
@@ -34,6 +35,11 @@ class LiveRecording(Recording, Protocol):
     @property
     def commanders(self) -> Sequence[str]:
         """The names."""
+        ...
+
+    @property
+    def not_installed(self) -> Sequence[tuple[str, str]]:
+        """Places in the robot file, and the missing packages."""
         ...
 
 
@@ -59,6 +65,8 @@ def check_live(
 
 
 def _graph(robot: RobotFile, captured: LiveRecording) -> Iterator[Finding]:
+    for where, missing in captured.not_installed:
+        yield Finding(ERROR, where, missing)
     for problem in captured.problems:
         yield Finding(ERROR, "ROS graph", problem)
     for command in (each for each in robot.commands if not each.message.is_action):

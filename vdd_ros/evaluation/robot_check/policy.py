@@ -20,6 +20,7 @@ from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import UNKNOWN_STATISTICS, PolicySpec
 from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.quantities import spaced
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import printable
 
@@ -155,7 +156,7 @@ def _values(entries: list[_Entry]) -> Iterator[Finding]:
             yield Finding(WARNING, entry.where, f"{text} measure it?")
         elif share > MOST_OUTSIDE:
             text = f"{100 * share:.1f} % of the values lie outside the demonstrations, which had {_about(entry)}; they"
-            text += f" reach from {values.min():.5g} to {values.max():.5g} {unit}"
+            text += f" reach from {values.min():.5g} to {values.max():.5g}{spaced(unit)}"
             yield Finding(WARNING, entry.where, text)
 
 
@@ -174,7 +175,8 @@ def _faults(entries: list[_Entry], what: str) -> Iterator[tuple[Finding, ScaleFa
         names = ", ".join(entries[index].feature.name for index in fault.entries)
         first = entries[fault.entries[0]]
         text = f"{what} of {names} {FACTORS[fault.factor]} They have {found.mean[fault.entries[0]]:.5g} ± "
-        text += f"{found.std[fault.entries[0]]:.3g} {first.feature.unit} on average, demonstrations had {_about(first)}"
+        text += f"{found.std[fault.entries[0]]:.3g}{spaced(first.feature.unit)} on average, demonstrations had "
+        text += _about(first)
         level = WARNING if fault.factor == SIGN else ERROR
         yield Finding(level, first.where, text), fault
 
@@ -190,4 +192,4 @@ def _novelty(policy: OnnxPolicy, window: Floats) -> Iterator[Finding]:
 
 
 def _about(entry: _Entry) -> str:
-    return f"{entry.mean:.5g} ± {entry.std:.3g} {entry.feature.unit}"
+    return f"{entry.mean:.5g} ± {entry.std:.3g}{spaced(entry.feature.unit)}"

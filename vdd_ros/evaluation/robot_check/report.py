@@ -1,6 +1,6 @@
 """The report of `vdd robot check`: readings of every entry of a robot file, and problems."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,13 +9,15 @@ from vdd_ros.bags.topics import Recording
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.alignment import Alignment, align, cadence
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, order_findings, read_commands
-from vdd_ros.evaluation.robot_check.findings import ERROR, Finding, sorted_findings
+from vdd_ros.evaluation.robot_check.findings import ERROR, WARNING, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.evaluation.robot_check.windows import difference
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.recordings.alignment import Spread
+from vdd_ros.robot.entry_places import with_name
+from vdd_ros.robot.limit_sources import hardly_moved
 from vdd_ros.robot.robot_file import RobotFile
 
 DEFAULT_HZ = 20.0
@@ -129,6 +131,7 @@ def check_robot(
     commands = read_commands(robot, recording)
     asked = rate_hz or (policy.spec.rate_hz if policy is not None else robot.rate_hz)
     rate = asked or _fastest(inputs)
+    given = robot.commands
     if policy is not None:
         robot = robot.limited(policy.spec.action, 1 / rate, policy.spec.demonstrated_steps)
     kept = [source.name for source in robot.inputs if source.is_kept]
@@ -144,6 +147,7 @@ def check_robot(
         last = read_inputs(robot, robot.last_commands, observation, recording)
         findings += policy_findings(robot, policy, inputs, last, commands)
         findings += limit_findings(robot, policy.spec)
+        findings += (Finding(WARNING, where, text) for where, text in hardly_moved(given, robot.commands, rate))
     return RobotReport(
         rate_hz=rate,
         ticks=alignment.ticks if alignment else 0,
@@ -151,8 +155,14 @@ def check_robot(
         inputs=tuple(_input_report(one, inputs, alignment) for one in inputs),
         commands=sum(len(one.values) for one in commands),
         command=tuple(report for one in commands for report in _command_reports(one)),
-        findings=sorted_findings(findings),
+        findings=sorted_findings(_named(finding, robot.names_of_commands) for finding in findings),
     )
+
+
+def _named(finding: Finding, names: Mapping[str, Sequence[str]]) -> Finding:
+    """Return a finding with the name of the command's number that it concerns."""
+    before = f"{finding.where}: "
+    return replace(finding, text=with_name(before + finding.text, names).removeprefix(before))
 
 
 def _fastest(inputs: Sequence[InputReadings]) -> float:

@@ -16,6 +16,7 @@ from vdd_ros.evaluation.robot_draft.plan import (
     PlannedEntry,
     PlannedInput,
 )
+from vdd_ros.robot.limit_sources import is_slow
 from vdd_ros.robot.messages import find_message
 from vdd_ros.robot.quantities import VELOCITIES, quantity_of
 from vdd_ros.robot.yaml_section import QUESTION
@@ -213,6 +214,8 @@ def _command_entry(
     if entry is not None:
         values["measured"] = _quoted(entry.name)
     hint = f"  # always {low:.6g} in the bag" if low >= high else ""
+    if low < high and unit and is_slow(_STEP_MARGIN * float(figures.step[index]) * figures.ticks_hz, unit):
+        hint = f"  # it hardly moves in the bag: `fixed: {(low + high) / 2:.4g}`, or a larger max_step?"
     return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
 
 

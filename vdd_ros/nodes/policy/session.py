@@ -290,7 +290,7 @@ class PolicySession:
         kind = message_class(channel.source.type)
         channel.check(kind())
         source = channel.source
-        qos = self._matching(source) if source.qos == "match" else qos_profile(source.qos)
+        qos = self._matching(source) if source.qos == "match" else qos_profile(source.qos, source.message.depth)
         self._inputs.add(kind, source.topic, partial(self._on_input, source.name), qos, raw=True)
 
     def _matching(self, source: Input) -> QoSProfile:

@@ -25,6 +25,22 @@ NOT_ON_PYPI = ("tf2_msgs", "control_msgs")
 """Packages of a ROS installation that an environment of wheels lacks."""
 
 
+def is_installed(type_name: str) -> bool:
+    """Return whether the package of a message type, such as `tf2_msgs/msg/TFMessage`, is installed."""
+    package, kind, _ = type_name.split("/")
+    try:
+        importlib.import_module(f"{package}.{kind}")
+    except ImportError:
+        return False
+    return True
+
+
+def where_to_get(package: str) -> str:
+    """Return instructions to install a package that an environment of wheels lacks."""
+    name = package.replace("_", "-")
+    return f"it is not on PyPI, so use a ROS installation, which has it (`apt install ros-$ROS_DISTRO-{name}`)"
+
+
 def message_class(type_name: str) -> Any:
     """Return the class of a message type, such as `sensor_msgs/msg/JointState`, or of an action.
 
@@ -38,7 +54,7 @@ def message_class(type_name: str) -> Any:
     except ImportError:
         problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
         if package in NOT_ON_PYPI:
-            problem = f"it needs the package {package}, which is not on PyPI; run the node on a ROS installation"
+            problem = f"the package {package} is not installed; {where_to_get(package)}"
     except AttributeError:
         close = difflib.get_close_matches(name, dir(module), n=1)
         hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
@@ -47,9 +63,16 @@ def message_class(type_name: str) -> Any:
     raise RobotFileError(f"message type {printable(type_name)}: {problem}")
 
 
-def qos_profile(name: str) -> QoSProfile:
-    """Return the profile of an input: `sensor_data` or `reliable`; for `match`, the one that fits any publisher."""
-    return RELIABLE if name == "reliable" else SENSOR_DATA
+def qos_profile(name: str, depth: int = SENSOR_DATA.depth) -> QoSProfile:
+    """Return the profile of an input: `sensor_data` or `reliable`; for `match`, the one that fits any publisher.
+
+    Args:
+        name: The robot file's `qos`.
+        depth: Messages to keep between ticks, with `sensor_data`.
+    """
+    if name == "reliable":
+        return RELIABLE
+    return SENSOR_DATA if depth == SENSOR_DATA.depth else QoSProfile(depth=depth, reliability=SENSOR_DATA.reliability)
 
 
 def matching_profile(published: Sequence[QoSProfile]) -> QoSProfile:

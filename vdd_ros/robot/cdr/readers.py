@@ -25,6 +25,8 @@ _NONE = struct.Struct("")
 class Selection(Protocol):
     """Requested numbers of a message.
 
+    If its attribute `dated` is true, its first two picks are the seconds and nanoseconds of the stamp.
+
     Attributes:
         paths: The fields that hold or determine them.
     """
@@ -84,7 +86,9 @@ class NumberReader:
 
     def __init__(self, schema: Schema, selection: Selection) -> None:
         self._selection = selection
-        self._stamped = STAMP if has_stamp(schema) else ()
+        self._dated = bool(getattr(selection, "dated", False))
+        self._stamped = STAMP if has_stamp(schema) and not self._dated else ()
+        self._undated = not (self._stamped or self._dated)
         self._places = Places(schema, (*self._stamped, *selection.paths), self._prepare)
 
     def read(self, content: bytes, out: Floats) -> int | None:
@@ -102,7 +106,7 @@ class NumberReader:
         numbers = unpack(content, first)
         if ordered is not None:
             numbers = ordered(numbers)
-        if not self._stamped:
+        if self._undated:
             pack(out, 0, *numbers)
             return None
         sec, nanosec, *rest = numbers
@@ -123,6 +127,8 @@ class NumberReader:
         except ObservationError as error:
             return _Numbers(0, _no_numbers, None, _NONE.pack_into, error)
         stamped = tuple(place for place in stamp if isinstance(place, Place))
+        if self._dated:
+            stamped, picked = tuple(picked[:2]), picked[2:]
         form = NumberForm(walk.counting, walk.order, stamped, tuple(picked))
         pack = struct.Struct(f"{len(picked)}d").pack_into
         return _Numbers(*_unpacking([*stamped, *picked], walk.order), pack, None, form)

@@ -43,6 +43,8 @@ class Message:
             be a set point too.
         is_action: Whether commands are goals of an action, sent one at a time; the fields are those of a goal.
         encodings: Pixel encodings of an image type, by ROS name.
+        items: Noun for the parts of a message that several publishers of a topic may share, such as joints.
+        depth: Messages that a subscription keeps between ticks.
     """
 
     type: str
@@ -58,6 +60,8 @@ class Message:
     complete: bool = False
     is_action: bool = False
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
+    items: str = "joints"
+    depth: int = 10
 
     def __post_init__(self) -> None:
         """Check the names of the fields.
@@ -101,6 +105,10 @@ class Message:
         """Return the layout of an input's numbers."""
         joints = [(entry.joint, entry.interface) for entry in entries if entry.joint and entry.interface]
         return JointLayout(joints) if joints else layout_of([entry.field for entry in entries if entry.field])
+
+    def part_read(self, message: Any) -> Any:
+        """Return the part of a default message that has the fields of an input."""
+        return message
 
     def array_reader(self, entry: "InputEntry") -> ArrayReader:
         """Return the reader of an input's single array entry."""
