@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vdd_ros.errors import HeldError
 from vdd_ros.text import printable
@@ -35,6 +35,8 @@ _POLL_S = 0.01
 _NAME_BYTES = 200
 """Of a target's name in the name of its partial file; file systems allow 255 bytes in all."""
 _NOTE_BYTES = 600
+_OLD = "old"
+"""In a partial folder: what its new content replaces."""
 _open_partials: set[str] = set()
 
 
@@ -67,6 +69,38 @@ def replacing(file: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
         _open_partials.discard(str(aside))
         os.close(handle)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside `folder` to fill; it takes the place of `folder` when the block ends well.
+
+    A link is followed. What processes that were killed left of the same target is removed; if one was killed when the
+    old folder was aside and the new one not yet in its place, the old one returns first.
+
+    Raises:
+        OSError: The system refuses a folder.
+    """
+    target = _resolved(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftover_folders(target)
+    work = target.with_name(f"{_partial_stem(target)}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+    work.mkdir()
+    new, old = work / "new", work / _OLD
+    try:
+        new.mkdir()
+        yield new
+        if target.exists():
+            target.rename(old)
+        try:
+            new.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        flush_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _resolved(file: Path) -> Path:
@@ -115,14 +149,30 @@ def _partial_stem(target: Path) -> str:
     return f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove partial files of a target whose writers have ended."""
+def _partials(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yield what writers of a target left beside it, or still use, with the numbers of their processes."""
     pattern = re.compile(re.escape(_partial_stem(target)) + r"(\d+)-[0-9a-f]{8}" + re.escape(PARTIAL))
     with os.scandir(target.parent) as entries:
         found = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
-    for file, match in found:
-        own = int(match[1]) == os.getpid()
-        if str(file) in _open_partials if own else _is_alive(int(match[1])):
+    yield from ((path, int(match[1])) for path, match in found)
+
+
+def _remove_leftover_folders(target: Path) -> None:
+    """Remove partial folders of a target whose writers have ended, and bring back what one had put aside."""
+    for folder, pid in _partials(target):
+        if pid == os.getpid() or _is_alive(pid) or not folder.is_dir() or folder.is_symlink():
+            continue
+        with suppress(OSError):  # it may be gone by now, or somebody else's
+            if (folder / _OLD).exists() and not target.exists():
+                (folder / _OLD).rename(target)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove partial files of a target whose writers have ended."""
+    for file, pid in _partials(target):
+        own = pid == os.getpid()
+        if str(file) in _open_partials if own else _is_alive(pid):
             continue
         with suppress(OSError):  # it may be gone by now, locked from another container, or somebody else's
             handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -160,6 +210,36 @@ def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
         os.close(handle)
     os.replace(aside, target)
     flush_folder(target.parent)
+
+
+def open_ordinary(file: Path) -> BinaryIO:
+    """Open a file of somebody else's for reading.
+
+    Raises:
+        OSError: It cannot be opened, or is no ordinary file: a pipe or a device may never give a byte.
+    """
+    _refuse_special(file, os.stat(file).st_mode)  # before opening: opening some devices has side effects
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_special(file, os.fstat(handle).st_mode)
+    except OSError:
+        os.close(handle)
+        raise
+    return open(handle, "rb")
+
+
+def read_ordinary(file: Path, most: int) -> bytes:
+    """Return the content of somebody else's file, or its first `most` + 1 bytes; raises OSError as `open_ordinary`."""
+    with open_ordinary(file) as stream:
+        return stream.read(min(os.fstat(stream.fileno()).st_size, most) + 1)
+
+
+def _refuse_special(file: Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    is_folder = stat.S_ISDIR(mode)
+    kind = "a folder" if is_folder else "a pipe, socket or device"
+    raise OSError(errno.EISDIR if is_folder else errno.EINVAL, f"it is {kind}, no ordinary file", str(file))
 
 
 def save_arrays(file: Path, **arrays: "NDArray[Any]") -> None:
