@@ -17,6 +17,7 @@ MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
 """Journals that a killed recorder leaves beside its database: pending rows, or rows to roll back."""
 _LARGEST = 1 << 40
+_TABLES = ("topics", "messages", "message_definitions")
 
 MALFORMED = "rows of a database that is cut off or damaged"
 
@@ -52,7 +53,7 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
             raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
         try:
             database.text_factory = lambda text: text.decode("utf-8", "replace")
-            refuse_views(database, path)
+            check_tables(database, path)
             channels = channels_of(database, path)
             unwanted = {number for number, channel in channels.items() if not contents.wanted(channel.topic)}
             contents.add(contents.open(path), channels, _places(database, contents, unwanted))
@@ -69,15 +70,24 @@ def claimed_size(path: Path) -> int:
     return size if size <= _LARGEST else 0
 
 
-def refuse_views(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse views in place of a bag's tables: a few bytes can produce endless rows."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
+def check_tables(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse what computes the rows of a bag's tables: from a few bytes it can make endless or huge ones.
+
+    Raises:
+        RecordingError: A table is a view, a virtual table or has computed columns; or the database cannot be read.
+    """
     try:
-        found = database.execute(query).fetchone()
+        database.execute("PRAGMA trusted_schema = OFF")
+        query = f"SELECT name, type, rootpage FROM sqlite_master WHERE lower(name) IN {_TABLES}"
+        for name, kind, page in database.execute(query).fetchall():
+            if kind not in ("table", "view"):
+                continue
+            columns = database.execute(f"PRAGMA table_xinfo({name.lower()})").fetchall()
+            if kind == "view" or not page or any(column[6] for column in columns):
+                what = "a view" if kind == "view" else "computed"
+                raise RecordingError(f"{path} is no rosbag2 database: its {printable(name)} are {what}, not a table")
     except sqlite3.Error as error:
-        raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
-    if found is not None:
-        raise RecordingError(f"{path} is no rosbag2 database: its {printable(found[0])} are a view, not a table")
+        raise RecordingError(f"{path} cannot be opened as a database: {printable(error)}") from error
 
 
 def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
