@@ -29,6 +29,8 @@ MAX_YAML_NODES = 100_000
 MAX_NUMBER = 1_000
 """Characters of a number in a YAML document: reading one in base 60 takes time that grows with their square."""
 
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
 
@@ -121,6 +123,19 @@ def parse_yaml(
         raise
     except Exception as problem:  # a value that is not of its own tag makes the library raise nearly anything
         _refuse(source, f"is not YAML that can be read: {_reason(problem)}", error)
+
+
+def yaml_text(text: str) -> str:
+    """Return a text as YAML: as it is, or in quotes where it could be read as something else.
+
+    What is not to be shown is escaped as Python does it, which YAML understands too. JSON's pairs of escapes for
+    letters beyond U+FFFF would be two letters there.
+    """
+    shown = printable(text, max(len(text), 1))
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and shown == text:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return printable(quoted, len(quoted))
 
 
 def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:
