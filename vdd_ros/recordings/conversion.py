@@ -116,7 +116,7 @@ class _Parts:
         self.resumed = self.count = 0
         self._form = form
         settings = _settings(form, robot)
-        if folder.exists() and not resume:
+        if folder.exists() and not (resume and (folder / _SETTINGS).exists()):
             shutil.rmtree(folder)
         if folder.exists() and read_json(folder / _SETTINGS, DemonstrationError) != settings:
             raise DemonstrationError(
@@ -124,7 +124,11 @@ class _Parts:
                 "anew without --resume"
             )
         if not folder.exists():
-            write_json(folder / _SETTINGS, settings)
+            try:
+                write_json(folder / _SETTINGS, settings)
+            except BaseException:
+                self.remove()
+                raise
 
     def done(self, bag: NamedBag) -> BagRecord | None:
         """Return the record of a finished bag that is unchanged since; else make room for it."""
