@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARTIAL = ".partial"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk is full, or a file may not be larger."""
 LOCK_FILE = ".vdd_ros.lock"
 UPDATE_WAIT_S = 60.0
 _POLL_S = 0.01
@@ -59,16 +61,51 @@ def replacing(file: Path) -> Iterator[Path]:
         return
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected; name another or change its mode", str(file))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    aside, handle = _create_partial(target)
+    with _making(target.parent):
+        _remove_leftovers(target)
+        aside, handle = _create_partial(target)
+        try:
+            with _naming(file):
+                yield aside
+                _finish(aside, target, old)
+        finally:
+            aside.unlink(missing_ok=True)
+            _open_partials.discard(str(aside))
+            os.close(handle)
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Make a folder for the block; it goes again if the block fails and the folder is empty."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield aside
-        _finish(aside, target, old)
-    finally:
-        aside.unlink(missing_ok=True)
-        _open_partials.discard(str(aside))
-        os.close(handle)
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _naming(place: Path) -> Iterator[None]:
+    """Name the file or folder in an error of the system that names none, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(place)) from error
+
+
+def is_used(folder: Path) -> bool:
+    """Return whether something holds more than what killed writers left; raises OSError."""
+    if not folder.exists():
+        return False
+    return not folder.is_dir() or not all(
+        path.name.startswith(".") and path.name.endswith(PARTIAL) for path in folder.iterdir()
+    )
 
 
 @contextmanager
@@ -82,25 +119,26 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         OSError: The system refuses a folder.
     """
     target = _resolved(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftover_folders(target)
-    work = target.with_name(f"{_partial_stem(target)}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    work.mkdir()
-    new, old = work / "new", work / _OLD
-    try:
-        new.mkdir()
-        yield new
-        if target.exists():
-            target.rename(old)
+    with _making(target.parent):
+        _remove_leftover_folders(target)
+        work = target.with_name(f"{_partial_stem(target)}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        work.mkdir()
+        new, old = work / "new", work / _OLD
         try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        flush_folder(target.parent)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            new.mkdir()
+            with _naming(folder):
+                yield new
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            flush_folder(target.parent)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _resolved(file: Path) -> Path:

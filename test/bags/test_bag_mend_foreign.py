@@ -421,3 +421,14 @@ def test_any_cut_of_a_foreign_file_gives_the_messages_before_it(
         assert found >= before
     assert found == 25
     capsys.readouterr()
+
+
+def test_a_database_whose_structure_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message of SQLite repeats the damaged text, which Python refuses to decode."""
+    database = sqlite3.connect(tmp_path / "bag.db3")
+    database.executescript("CREATE TABLE topics(id); PRAGMA writable_schema = ON;")
+    database.execute("UPDATE sqlite_master SET name = CAST(x'746fb570696373' AS TEXT), sql = 'CREATE TABLE x('")
+    database.commit()
+    database.close()
+    assert main(["bag", "mend", str(tmp_path / "bag.db3")]) == 2
+    assert "cannot be opened as a database" in capsys.readouterr().err

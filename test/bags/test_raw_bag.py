@@ -214,3 +214,11 @@ def test_no_bag(tmp_path: Path) -> None:
     (tmp_path / "bag.mcap").write_bytes(b"text")
     with pytest.raises(RecordingError, match="not a readable bag"):
         RawBag(tmp_path / "bag.mcap")
+
+
+def test_a_chunk_of_empty_records_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "bag.mcap"
+    empty = mcap.chunk(mcap.record(0x80, b"") * 100, times=(2000, 2000))
+    file.write_bytes(file_of(chunks(range(10)) + empty, 10))
+    with pytest.raises(RecordingError, match="is damaged: its records are too short"):
+        stamps(file)

@@ -1,6 +1,7 @@
 """Streams the messages of whole MCAP files in the order of receipt, one chunk after the other."""
 
 import struct
+from array import array
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -43,6 +44,10 @@ _HEAD = np.dtype(
 )
 """A message before its content: `RECORD`, then `MESSAGE_HEAD`."""
 _CHANNELS = 1 << 16
+_SHORTEST = 16
+"""Bytes that a record has on average at least, with its head; those of topics and messages have more."""
+_CHECKED = 1 << 20
+"""Bytes of a chunk after which that is checked: a few bytes can expand to millions of empty records."""
 _MOST_OVERLAPPING = 1 << 26
 """Most bytes of chunks that are kept at once because their times overlap."""
 
@@ -232,13 +237,17 @@ class McapStream:
 
     def _records(self, chunk: _Chunk, content: bytes) -> NDArray[np.int64]:
         """Return where the records of a chunk begin that are long enough for a message."""
-        found: list[int] = []
+        found = array("q")
         place, end = 0, len(content)
         last = end - _HEAD.itemsize
         unpack_from, add = RECORD.unpack_from, found.append
         while place <= last:
-            add(place)
-            place += _BODY + unpack_from(content, place)[1]
+            stop = min(place + _CHECKED, last)
+            while place <= stop:
+                add(place)
+                place += _BODY + unpack_from(content, place)[1]
+            if len(found) > place // _SHORTEST + 1:
+                raise self._damaged(chunk, "its records are too short")
         while place + _BODY <= end:  # records that are shorter than a message
             place += _BODY + unpack_from(content, place)[1]
         if place != end:

@@ -16,6 +16,8 @@ from vdd_ros.text import printable
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
 """Journals that a killed recorder leaves beside its database: pending rows, or rows to roll back."""
+SQLITE_ERRORS = (sqlite3.Error, UnicodeError)
+"""What `sqlite3` raises for a damaged database; the second one where its message would have damaged text."""
 _LARGEST = 1 << 40
 _TABLES = ("topics", "messages", "message_definitions")
 
@@ -36,21 +38,20 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
     Raises:
         RecordingError: It is not a rosbag2 database, or its topics cannot be read.
     """
-    beside = [path.with_name(path.name + end) for end in SIDECARS]
+    beside = [file for end in SIDECARS if (file := path.with_name(path.name + end)).is_file()]
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
         target, options = path, "?mode=ro&immutable=1"
         claimed = claimed_size(path)
-        if claimed > path.stat().st_size or any(file.exists() and file.stat().st_size for file in beside):
+        if claimed > path.stat().st_size or any(file.stat().st_size for file in beside):
             target, options = Path(folder) / path.name, ""
             for file in (path, *beside):
-                if file.exists():
-                    shutil.copyfile(file, Path(folder) / file.name)
+                shutil.copyfile(file, Path(folder) / file.name)
             if claimed > target.stat().st_size:  # zeros in place of the missing end, else nothing can be read
                 os.truncate(target, claimed)
         try:
             database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
-        except sqlite3.Error as error:
-            raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
+        except SQLITE_ERRORS as error:
+            raise RecordingError(f"{path} cannot be opened as a database: {printable(error)}") from error
         try:
             database.text_factory = lambda text: text.decode("utf-8", "replace")
             check_tables(database, path)
@@ -86,7 +87,7 @@ def check_tables(database: sqlite3.Connection, path: Path) -> None:
             if kind == "view" or not page or any(column[6] for column in columns):
                 what = "a view" if kind == "view" else "computed"
                 raise RecordingError(f"{path} is no rosbag2 database: its {printable(name)} are {what}, not a table")
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise RecordingError(f"{path} cannot be opened as a database: {printable(error)}") from error
 
 
@@ -97,9 +98,9 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
         wanted = ("id", "name", "type", "serialization_format", "offered_qos_profiles")
         selected = ", ".join(name if name in columns else "''" for name in wanted)
         rows = database.execute(f"SELECT {selected} FROM topics").fetchall()
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise RecordingError(
-            f"{path} is a database whose topics cannot be read: {error}; its messages cannot be assigned to topics"
+            f"{path} is a database whose topics cannot be read: {printable(error)}; its messages cannot be assigned to topics"
         ) from error
     definitions = _definitions(database)
     return {
@@ -112,7 +113,7 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
 def _definitions(database: sqlite3.Connection) -> dict[Any, str]:
     try:
         rows = database.execute("SELECT topic_type, encoded_message_definition FROM message_definitions").fetchall()
-    except sqlite3.Error:  # bags before Iron have none
+    except SQLITE_ERRORS:  # bags before Iron have none
         return {}
     return {name: str(text) for name, text in rows}
 
@@ -129,7 +130,7 @@ def _places(database: sqlite3.Connection, contents: BagContents, unwanted: Colle
                 continue
             offset = contents.keep(content)
             places.add(channel, stamp_ns, stamp_ns, spooled=True, offset=offset, size=len(content))
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         contents.lose(MALFORMED, 0)
     return places
 

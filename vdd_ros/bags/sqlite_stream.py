@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vdd_ros.bags.contents import LAST_STAMP_NS, Channel, StoredMessage
-from vdd_ros.bags.sqlite_scan import channels_of, check_tables, claimed_size
+from vdd_ros.bags.sqlite_scan import SQLITE_ERRORS, channels_of, check_tables, claimed_size
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -98,7 +98,7 @@ class SqliteStream:
     def _rows(self, path: Path, database: sqlite3.Connection, query: str) -> Iterator[Any]:
         try:
             yield from database.execute(query)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise RecordingError(f"the database {path.name} is damaged: {printable(error)}") from error
 
     def _span(self, file: int) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Bags to one demonstration set: finished bags are kept, so that an interrupted conversion resumes."""
 
-import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.data.joining import joined
 from vdd_ros.documents import json_object, read_json, write_json
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.files import holding
+from vdd_ros.files import NO_ROOM, holding
 from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag
@@ -29,7 +28,6 @@ from vdd_ros.text import printable
 PARTS = ".vdd_ros.bags"
 """Folder of the bags that are done, inside the folder of the set, until all of them are."""
 _BAG_RECORD, _SETTINGS = "bag.json", "settings.json"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS_SHOWN = 5
 _TOGETHER = 16 << 20
 """Bytes of episodes that are written together."""
@@ -100,7 +98,7 @@ def convert(
 def _is_final(error: BaseException) -> bool:
     """Whether bags that are done are of no use after an error: the disk is full, or no episode can be used."""
     cause = error.__cause__ if isinstance(error, ConfigurationError) else error
-    return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
+    return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in NO_ROOM)
 
 
 class _Parts:

@@ -22,7 +22,7 @@ from vdd_ros.data.formats.lerobot_record import RECORD, record_of
 from vdd_ros.data.formats.lerobot_statistics import statistics
 from vdd_ros.data.formats.source import needing
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.files import replacing_folder
+from vdd_ros.files import is_used, replacing_folder
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _check(demonstrations: DemonstrationSet) -> None:
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
     """Give a new folder beside a folder, which takes its place when the block ends well."""
-    if folder.exists() and not (folder / RECORD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_used(folder) and not (folder / RECORD).is_file():
         raise DemonstrationError(
             f"'{printable(folder)}' holds something else than a data set that vdd_ros wrote for LeRobot; name another "
             "folder, or remove it"

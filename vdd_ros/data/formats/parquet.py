@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SPARE_VALUES = 1 << 20
 """By which a column may have more numbers than it should, so that the error can say how many a row has."""
-_IMAGES_AT_ONCE = 16
+_IMAGES_AT_ONCE = 4
 
 _CUT = "has no end, so its recording was not finalised, or the copy was cut off"
 _MEND = "finalise the recording (dataset.finalize() in LeRobot), or copy the file again"
@@ -87,6 +87,8 @@ def _opened(file: Path, columns: Sequence[str], most_rows: int) -> "Iterator[pq.
                 raise damaged(file, f"has {rows:,} rows instead of at most {most_rows:,}", "copy the data set again")
             if missing := [name for name in columns if name not in names]:
                 raise damaged(file, f"lacks the column '{printable(missing[0])}'", "convert the data set again")
+            if twice := [name for name in columns if names.count(name) > 1]:
+                raise damaged(file, f"has the column '{printable(twice[0])}' twice", "convert the data set again")
             yield opened
     except (pa.ArrowException, OSError, ValueError) as error:
         with file.open("rb") as stream:

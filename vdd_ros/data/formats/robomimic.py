@@ -26,8 +26,7 @@ def probe(path: Path) -> bool:
 
 
 def _is_robomimic(file: "h5py.File", path: Path) -> bool:
-    data = hdf5.member(file, _DATA, path)
-    return hasattr(data, "keys") and any(name.startswith(_DEMO) for name in data)
+    return any(name.startswith(_DEMO) for name in hdf5.group(file, _DATA, path))
 
 
 def open_source(path: Path) -> Source:

@@ -285,6 +285,7 @@ def _fill(value: Json, dtype: np.dtype[Any]) -> float | int | bool:
     try:
         whole = value if dtype.kind == "f" else int(value)
         with np.errstate(over="ignore"):
-            return np.array(whole, dtype).item()  # type: ignore[no-any-return]
+            found: float | int | bool = np.array(whole, dtype).item()
+            return found
     except OverflowError:
         raise ValueError(f"its fill value {printable(value, 40)} is beyond {dtype.name}") from None
