@@ -222,3 +222,19 @@ def test_a_chunk_of_empty_records_is_damaged(tmp_path: Path) -> None:
     file.write_bytes(file_of(chunks(range(10)) + empty, 10))
     with pytest.raises(RecordingError, match="is damaged: its records are too short"):
         stamps(file)
+
+
+def test_a_bag_without_messages_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "bag.mcap"
+    file.write_bytes(file_of(b"", 0))
+    assert stamps(file) == []
+    file.write_bytes(file_of(mcap.chunk(b"", times=(0, 0)), 0))
+    assert stamps(file) == []
+
+
+def test_messages_at_the_time_zero_are_read(tmp_path: Path) -> None:
+    """As of a recorder with a simulated clock that stands still."""
+    file = tmp_path / "bag.mcap"
+    records = b"".join(mcap.message(1, 0, number_message(n)) for n in range(5))
+    file.write_bytes(file_of(mcap.chunk(records, times=(0, 0)) + chunks(range(10)), 15))
+    assert stamps(file) == [0] * 5 + [1000 + 10 * n for n in range(10)]

@@ -440,6 +440,6 @@ def test_a_full_disk_names_the_place_and_leaves_nothing(
     hdf5_sets.write_robomimic(tmp_path / "it.hdf5")
     monkeypatch.setattr("numpy.savez_compressed", full)
     monkeypatch.setattr("pyarrow.parquet.write_table", full)
-    with pytest.raises(OSError, match="No space left on device: '.*out"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*out"):
         convert(tmp_path / "it.hdf5", name, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["it.hdf5"]

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from foreign_graphs import description, write_description, write_graph, write_network
 
+from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError, VddError
 from vdd_ros.wrapping.draft import write_spec
 from vdd_ros.wrapping.wrap import wrap
@@ -238,3 +239,16 @@ def test_weights_that_are_elsewhere_or_too_large_are_not_read(
     monkeypatch.setattr("vdd_ros.wrapping.foreign_model.MAX_FILE_BYTES", 100)
     with pytest.raises(PolicyFileError, match=f"keeps weights in another file, which cannot be read .{match}"):
         wrap(folder / "g.onnx", write_description(tmp_path / "s.yaml"), tmp_path / "p.onnx")
+
+
+def test_a_name_in_a_graph_cannot_steer_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime's own log would repeat it as it is."""
+    text = "p (float[1, 6] x) => (float[1, 6] y) { s = Constant <value = int64[2] {1, 5}> () y = Reshape(x, s) }"
+    model = onnx.load(write_graph(tmp_path / "g.onnx", text))
+    model.graph.node[1].name = "\x1b[31mred"
+    (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
+    spec = write_description(tmp_path / "s.yaml", action=ACTED)
+    assert main(["wrap", str(tmp_path / "g.onnx"), "--spec", str(spec), "--out", str(tmp_path / "p.onnx")]) == 2
+    out, error = capfd.readouterr()
+    assert "cannot" in error
+    assert "\x1b" not in out + error

@@ -171,7 +171,7 @@ class McapStream:
         self._paths, self._files, self._outlines = paths, files, outlines
         self._places = [(file, key) for file, one in enumerate(outlines) for key in one.channels]
         self.channels = [outlines[file].channels[key] for file, key in self._places]
-        self._chunks = sorted((c for one in outlines for c in one.chunks if c.end_ns or c.start_ns), key=_start)
+        self._chunks = sorted((chunk for one in outlines for chunk in one.chunks if chunk.size), key=_start)
 
     def counts(self) -> list[int]:
         """Return the number of messages of each channel."""
@@ -199,8 +199,8 @@ class McapStream:
             wanted[file][key] = place
         found_of = np.zeros(len(self.channels), np.int64)
         waiting: MessageBlock | None = None
-        nexts = [chunk.start_ns for chunk in self._chunks[1:]] + [LAST_STAMP_NS]
-        for chunk, next_ns in zip(self._chunks, nexts, strict=True):
+        nexts = [*(chunk.start_ns for chunk in self._chunks[1:]), LAST_STAMP_NS]
+        for chunk, next_ns in zip(self._chunks, nexts, strict=False):  # of no chunk there is no next one
             found = self._block(chunk, wanted[chunk.file])
             found_of += np.bincount(found.places, minlength=len(found_of))
             if waiting is None and (not len(found) or found.log_ns[-1] <= next_ns):

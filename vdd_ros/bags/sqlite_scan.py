@@ -100,7 +100,8 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
         rows = database.execute(f"SELECT {selected} FROM topics").fetchall()
     except SQLITE_ERRORS as error:
         raise RecordingError(
-            f"{path} is a database whose topics cannot be read: {printable(error)}; its messages cannot be assigned to topics"
+            f"{path} is a database whose topics cannot be read: {printable(error)}; its messages cannot be assigned to "
+            "topics"
         ) from error
     definitions = _definitions(database)
     return {

@@ -31,7 +31,8 @@ HALF_TOLERANCE = 5e-3
 """The same for a graph in half precision: ONNX Runtime may compute parts of it in single."""
 RUN_S = 60.0
 """Longest time of one run of a graph, in seconds: a loop in it may never end."""
-_ERROR_LOGS_ONLY = 3
+_FATAL_LOGS_ONLY = 4
+"""Errors are raised too, and what is printed of these is escaped: names in a graph are foreign text."""
 
 Floats32 = NDArray[np.float32]
 
@@ -248,6 +249,7 @@ def _ran(
         Exception: ONNX Runtime's errors, which share no base class.
     """
     options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_LOGS_ONLY
     limit = threading.Timer(RUN_S, setattr, (options, "terminate", True))
     limit.daemon = True
     limit.start()
@@ -266,7 +268,7 @@ def _ran(
 
 def _session(path: Path, model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERROR_LOGS_ONLY
+    options.log_severity_level = _FATAL_LOGS_ONLY
     options.intra_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

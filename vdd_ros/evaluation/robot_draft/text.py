@@ -198,17 +198,20 @@ def _command_entry(
         fixed = f"name: {yaml_text(name)}, fixed: {low:.6g}, unit: {yaml_text(unit)}, max_step: {still:g}{measured}"
         return f"{{{fixed}}}  # it never moves in the bag: commanded, not learned?"
     step = rounded_up(_STEP_MARGIN * float(figures.step[index]), 2)
+    is_open = low >= high or not math.isfinite(low) or not math.isfinite(high)
     values = {
         "name": _OPEN if name is None else yaml_text(name),
         "action": yaml_text(f"{name or f'number_{index}'}_command"),
         "unit": yaml_text(unit) if unit else _OPEN,
-        "low": _OPEN if low >= high else _number(low, down=True),
-        "high": _OPEN if low >= high else _number(high, down=False),
-        "max_step": f"{step:g}" if step > 0 else _OPEN,
+        "low": _OPEN if is_open else _number(low, down=True),
+        "high": _OPEN if is_open else _number(high, down=False),
+        "max_step": f"{step:g}" if 0 < step < math.inf else _OPEN,
     }
     if entry is not None:
         values["measured"] = yaml_text(entry.name)
-    hint = f"  # always {low:.6g} in the bag" if low >= high else ""
+    hint = (
+        f"  # always {low:.6g} in the bag" if low >= high else "  # not always a number in the bag" if is_open else ""
+    )
     return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
 
 
