@@ -238,3 +238,11 @@ def test_messages_at_the_time_zero_are_read(tmp_path: Path) -> None:
     records = b"".join(mcap.message(1, 0, number_message(n)) for n in range(5))
     file.write_bytes(file_of(mcap.chunk(records, times=(0, 0)) + chunks(range(10)), 15))
     assert stamps(file) == [0] * 5 + [1000 + 10 * n for n in range(10)]
+
+
+def test_a_file_that_is_listed_twice_is_read_once(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag")
+    lines = (bag / "metadata.yaml").read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if line.strip() == "- bag.mcap")
+    (bag / "metadata.yaml").write_text("".join([*lines[:place], lines[place], *lines[place:]]))
+    assert read(bag) == expected()

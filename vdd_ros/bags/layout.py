@@ -219,6 +219,8 @@ def _mistake(information: dict[object, Any]) -> str:
     files = information.get("relative_file_paths")
     if not isinstance(files, list) or not all(isinstance(name, str) and Path(name).name for name in files):
         return "does not list its files"
+    if len({Path(name).name for name in files}) < len(files):
+        return "lists a file twice"
     topics = information.get("topics_with_message_count")
     if not isinstance(topics, list) or not all(map(_is_topic, topics)):
         return "does not list its topics"
