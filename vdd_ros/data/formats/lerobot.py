@@ -5,7 +5,7 @@ order of columns and statistics, none of which matter here. Statistics are not u
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from vdd_ros.data.formats.lerobot_record import RECORD, Record, read_record
 from vdd_ros.data.formats.lerobot_writer import write
 from vdd_ros.data.formats.parquet import FrameFiles, read_table, whole_numbers
 from vdd_ros.data.formats.source import Source, check_lengths, damaged
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 EPISODES = "meta/episodes"
 _CHUNK, _FILE = "data/chunk_index", "data/file_index"
@@ -97,7 +94,7 @@ def _episodes(info: Info) -> tuple[NDArray[np.int64], list[Path]]:
             f"{EPISODES} is missing",
             "call dataset.finalize() where it is recorded; frames of a recording that ended without it are lost",
         )
-    tables: list[pa.Table] = []
+    tables: list[Any] = []
     left = info.episodes
     for file in files:
         tables.append(read_table(file, _COLUMNS, left))
