@@ -29,6 +29,8 @@ MAX_YAML_NODES = 100_000
 MAX_NUMBER = 1_000
 """Limit on the characters of a number in a YAML document: parsing in base 60 takes quadratic time."""
 
+_PLAIN = re.compile(r"[A-Za-z_/][\w./-]*")
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MISREAD = re.compile(r"[-+]?(0[0-9_]+|[0-9][0-9_.]*(:[0-9_.]+)+)")
 
@@ -121,6 +123,19 @@ def parse_yaml(
         raise
     except Exception as problem:  # a value that contradicts its tag makes the library raise nearly anything
         _refuse(source, f"is not YAML that can be read: {_reason(problem)}", error)
+
+
+def yaml_text(text: str) -> str:
+    """Return a text as YAML, in quotes if it could be read as something else.
+
+    Unprintable characters are escaped as in Python, which YAML understands too. YAML would read JSON's pairs of escapes
+    for characters beyond U+FFFF as two characters.
+    """
+    shown = printable(text, max(len(text), 1))
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and shown == text:
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return printable(quoted, len(quoted))
 
 
 def _read(file: Path, error: type[VddError], max_bytes: int) -> bytes:

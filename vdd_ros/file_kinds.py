@@ -116,7 +116,7 @@ def file_kind(path: Path) -> FileKind | None:
     """Return the kind of a file or folder; None if it is unknown, missing or cannot be read."""
     try:
         return _of_folder(path) if path.is_dir() else _of_file(path)
-    except (OSError, ValueError, KeyError, VddError, zipfile.BadZipFile, NotImplementedError):
+    except (OSError, ValueError, KeyError, VddError):
         return None
 
 
@@ -180,9 +180,19 @@ def _varint(stream: BinaryIO) -> int:
     raise ValueError("a number has more than 10 bytes")
 
 
+def archive_names(file: Path) -> list[str]:
+    """Return the names in a zip file; empty if it is not a readable zip file; raises nothing."""
+    try:
+        if not file.is_file() or not zipfile.is_zipfile(file):
+            return []
+        with zipfile.ZipFile(file) as archive:
+            return archive.namelist()
+    except Exception:  # the library raises nearly anything for a damaged archive
+        return []
+
+
 def _of_archive(file: Path) -> FileKind | None:
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
+    names = archive_names(file)
     if {"header.npy", "lengths.npy"} <= set(names):
         return _SET
     if any(name in _FOLDERS for name in names):

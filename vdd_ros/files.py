@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vdd_ros.errors import HeldError
 from vdd_ros.text import printable
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARTIAL = ".partial"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a full disk, or of a file at its size limit."""
 LOCK_FILE = ".vdd_ros.lock"
 UPDATE_WAIT_S = 60.0
 _POLL_S = 0.01
 _NAME_BYTES = 200
 """Bytes of the target's name kept in the name of its partial file; file systems allow 255 bytes in all."""
 _NOTE_BYTES = 600
+_OLD = "old"
+"""Name of the replaced folder inside a partial folder."""
 _open_partials: set[str] = set()
 
 
@@ -57,16 +61,84 @@ def replacing(file: Path) -> Iterator[Path]:
         return
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected; name another or change its mode", str(file))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    aside, handle = _create_partial(target)
+    with _making(target.parent):
+        _remove_leftovers(target)
+        aside, handle = _create_partial(target)
+        try:
+            with _naming(file):
+                yield aside
+                _finish(aside, target, old)
+        finally:
+            aside.unlink(missing_ok=True)
+            _open_partials.discard(str(aside))
+            os.close(handle)
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    """Create a folder for the block; if the block fails, a new folder is removed if it is empty."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield aside
-        _finish(aside, target, old)
-    finally:
-        aside.unlink(missing_ok=True)
-        _open_partials.discard(str(aside))
-        os.close(handle)
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _naming(place: Path) -> Iterator[None]:
+    """Add the file or folder to a system error about a full disk that names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(place)) from error
+
+
+def is_used(folder: Path) -> bool:
+    """Return whether a path holds more than leftovers of killed writers; raises OSError."""
+    if not folder.exists():
+        return False
+    return not folder.is_dir() or not all(
+        path.name.startswith(".") and path.name.endswith(PARTIAL) for path in folder.iterdir()
+    )
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` to fill; it replaces `folder` when the block succeeds.
+
+    A link is followed. Leftovers of the same target by killed processes are removed. If a process was killed after it
+    set the old folder aside, the old folder is restored first.
+
+    Raises:
+        OSError: The system refuses a folder.
+    """
+    target = _resolved(folder)
+    with _making(target.parent):
+        _remove_leftover_folders(target)
+        work = target.with_name(f"{_partial_stem(target)}{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        work.mkdir()
+        new, old = work / "new", work / _OLD
+        try:
+            new.mkdir()
+            with _naming(folder):
+                yield new
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            flush_folder(target.parent)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _resolved(file: Path) -> Path:
@@ -115,14 +187,30 @@ def _partial_stem(target: Path) -> str:
     return f".{os.fsdecode(os.fsencode(target.name)[:_NAME_BYTES])}."
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove partial files of a target whose writers have ended."""
+def _partials(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yield partial files and folders of a target, left behind or in use, with their writers' process numbers."""
     pattern = re.compile(re.escape(_partial_stem(target)) + r"(\d+)-[0-9a-f]{8}" + re.escape(PARTIAL))
     with os.scandir(target.parent) as entries:
         found = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
-    for file, match in found:
-        own = int(match[1]) == os.getpid()
-        if str(file) in _open_partials if own else _is_alive(int(match[1])):
+    yield from ((path, int(match[1])) for path, match in found)
+
+
+def _remove_leftover_folders(target: Path) -> None:
+    """Remove partial folders of a target whose writers have ended, and restore a folder that one set aside."""
+    for folder, pid in _partials(target):
+        if pid == os.getpid() or _is_alive(pid) or not folder.is_dir() or folder.is_symlink():
+            continue
+        with suppress(OSError):  # it may have vanished, or belong to another user
+            if (folder / _OLD).exists() and not target.exists():
+                (folder / _OLD).rename(target)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove partial files of a target whose writers have ended."""
+    for file, pid in _partials(target):
+        own = pid == os.getpid()
+        if str(file) in _open_partials if own else _is_alive(pid):
             continue
         with suppress(OSError):  # it may have vanished, be locked from another container, or belong to another user
             handle = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -160,6 +248,36 @@ def _finish(aside: Path, target: Path, old: os.stat_result | None) -> None:
         os.close(handle)
     os.replace(aside, target)
     flush_folder(target.parent)
+
+
+def open_ordinary(file: Path) -> BinaryIO:
+    """Open an untrusted file for reading.
+
+    Raises:
+        OSError: It cannot be opened, or is not an ordinary file: reading a pipe or a device may block.
+    """
+    _refuse_special(file, os.stat(file).st_mode)  # before opening: opening some devices has side effects
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_special(file, os.fstat(handle).st_mode)
+    except OSError:
+        os.close(handle)
+        raise
+    return open(handle, "rb")
+
+
+def read_ordinary(file: Path, most: int) -> bytes:
+    """Return the content of an untrusted file, or its first `most` + 1 bytes; raises OSError as `open_ordinary`."""
+    with open_ordinary(file) as stream:
+        return stream.read(min(os.fstat(stream.fileno()).st_size, most) + 1)
+
+
+def _refuse_special(file: Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    is_folder = stat.S_ISDIR(mode)
+    kind = "a folder" if is_folder else "a pipe, socket or device"
+    raise OSError(errno.EISDIR if is_folder else errno.EINVAL, f"it is {kind}, not an ordinary file", str(file))
 
 
 def save_arrays(file: Path, **arrays: "NDArray[Any]") -> None:

@@ -189,17 +189,30 @@ def test_zeros_at_the_end_are_skipped_and_reported(tmp_path: Path, capsys: pytes
     assert sequences_of(tmp_path / "out") == numbers(10)
 
 
-def test_rows_that_a_database_computes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A view can give rows without end, or of any size; this one gives one."""
+MESSAGES = "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data);"
+COMPUTED = {
+    "its messages are a view": "CREATE VIEW messages AS SELECT 1 id, 1 topic_id, 5 timestamp, zeroblob(8) data;",
+    "its message_definitions are a view": MESSAGES
+    + "CREATE VIEW message_definitions AS SELECT 'a/msg/B' topic_type, 'int8 a' encoded_message_definition;",
+    "its messages are computed": "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, "
+    "data GENERATED ALWAYS AS (zeroblob(8)));",
+    "its Messages are computed": "CREATE VIRTUAL TABLE Messages USING fts5(topic_id, timestamp, data);",
+}
+
+
+@pytest.mark.parametrize("what", COMPUTED)
+def test_rows_that_a_database_computes_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """They could be endless or huge; these are few and small."""
     database = sqlite3.connect(tmp_path / "bag.db3")
     database.executescript(
         "CREATE TABLE topics(id INTEGER PRIMARY KEY, name, type, serialization_format, offered_qos_profiles);"
-        f"INSERT INTO topics VALUES(1, '{NODE}', '{LATENCY_TYPE}', 'cdr', '');"
-        "CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, 5 AS timestamp, zeroblob(8) AS data;"
+        f"INSERT INTO topics VALUES(1, '{NODE}', '{LATENCY_TYPE}', 'cdr', ''); {COMPUTED[what]}"
     )
     database.close()
     assert main(["bag", "mend", str(tmp_path / "bag.db3")]) == 2
-    assert "its messages are a view, not a table" in capsys.readouterr().err
+    assert f"{what}, not a table" in capsys.readouterr().err
 
 
 def test_a_length_that_is_damaged_hides_no_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -408,3 +421,14 @@ def test_any_cut_of_a_foreign_file_gives_the_messages_before_it(
         assert found >= before
     assert found == 25
     capsys.readouterr()
+
+
+def test_a_database_whose_structure_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message of SQLite repeats the damaged text, which Python refuses to decode."""
+    database = sqlite3.connect(tmp_path / "bag.db3")
+    database.executescript("CREATE TABLE topics(id); PRAGMA writable_schema = ON;")
+    database.execute("UPDATE sqlite_master SET name = CAST(x'746fb570696373' AS TEXT), sql = 'CREATE TABLE x('")
+    database.commit()
+    database.close()
+    assert main(["bag", "mend", str(tmp_path / "bag.db3")]) == 2
+    assert "cannot be opened as a database" in capsys.readouterr().err

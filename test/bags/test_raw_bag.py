@@ -214,3 +214,35 @@ def test_no_bag(tmp_path: Path) -> None:
     (tmp_path / "bag.mcap").write_bytes(b"text")
     with pytest.raises(RecordingError, match="not a readable bag"):
         RawBag(tmp_path / "bag.mcap")
+
+
+def test_a_chunk_of_empty_records_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "bag.mcap"
+    empty = mcap.chunk(mcap.record(0x80, b"") * 100, times=(2000, 2000))
+    file.write_bytes(file_of(chunks(range(10)) + empty, 10))
+    with pytest.raises(RecordingError, match="is damaged: its records are too short"):
+        stamps(file)
+
+
+def test_a_bag_without_messages_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "bag.mcap"
+    file.write_bytes(file_of(b"", 0))
+    assert stamps(file) == []
+    file.write_bytes(file_of(mcap.chunk(b"", times=(0, 0)), 0))
+    assert stamps(file) == []
+
+
+def test_messages_at_the_time_zero_are_read(tmp_path: Path) -> None:
+    """A recorder with a stopped simulated clock writes such a bag."""
+    file = tmp_path / "bag.mcap"
+    records = b"".join(mcap.message(1, 0, number_message(n)) for n in range(5))
+    file.write_bytes(file_of(mcap.chunk(records, times=(0, 0)) + chunks(range(10)), 15))
+    assert stamps(file) == [0] * 5 + [1000 + 10 * n for n in range(10)]
+
+
+def test_a_file_that_is_listed_twice_is_read_once(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag")
+    lines = (bag / "metadata.yaml").read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if line.strip() == "- bag.mcap")
+    (bag / "metadata.yaml").write_text("".join([*lines[:place], lines[place], *lines[place:]]))
+    assert read(bag) == expected()

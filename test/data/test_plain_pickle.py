@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vdd_ros.data.formats import plain_pickle
 from vdd_ros.data.formats.plain_pickle import Array, read_pickle
 from vdd_ros.errors import DemonstrationError
 
@@ -124,3 +126,56 @@ def test_every_damaged_byte_is_refused_or_gives_plain_values(tmp_path: Path) -> 
                     value.values()
         except (DemonstrationError, ValueError):
             continue
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"\x80\x04c_codecs\nencode\nN}\x8c\x04madeK\x01s\x86b.", "it changes an object that is not an array"),
+        (b"\x80\x04}K\x01\x85\x85Ns.", "a key that is neither text nor number"),
+        (b"\x80\x04}]Ns.", "a key that is neither text nor number"),
+        (b"\x80\x04\x8a\x09\x01\x01\x01\x01\x01\x01\x01\x01\x01.", "a whole number of more than 64 bits"),
+        (b"\x80\x04}K\x01a.", "it appends to an object that is not a list"),
+        (b"\x80\x04]K\x01K\x02s.", "into an object that is not a dictionary"),
+        (b"\x80\x04K\x01K\x02\x93.", "it names a function without text"),
+        (b"\x80\x04h\x05.", "is not a readable pickle"),
+        (b"\x80\x040.", "is not a readable pickle"),
+        (b"\x80\x04u.", "is not a readable pickle"),
+        (b"cnumpy\nndarray\n(I2\ntR.", "it makes an array in a way that numpy does not write"),
+    ],
+)
+def test_steps_that_make_something_else_are_refused(tmp_path: Path, content: bytes, match: str) -> None:
+    file = tmp_path / "file.pkl"
+    file.write_bytes(content)
+    with pytest.raises(DemonstrationError, match=match):
+        read_pickle(file)
+
+
+def test_a_place_in_memory_that_is_far_away_takes_none(tmp_path: Path) -> None:
+    """Python's own machine allocates a list as long as the largest number."""
+    file = tmp_path / "file.pkl"
+    file.write_bytes(b"\x80\x04K\x07r\x00\x00\x20\x00.")
+    tracemalloc.start()
+    assert read_pickle(file) == 7
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_pickles_of_too_many_steps_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_pickle, "MAX_STEPS", 100)
+    file = tmp_path / "file.pkl"
+    file.write_bytes(pickle.dumps(list(range(30))))
+    assert read_pickle(file) == list(range(30))
+    file.write_bytes(pickle.dumps(list(range(100))))
+    with pytest.raises(DemonstrationError, match="takes more than 100 steps; save its numbers as arrays"):
+        read_pickle(file)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_values_come_back_as_they_were(tmp_path: Path, protocol: int) -> None:
+    shared = [1.5, -3, 2**40, True, None, "\N{GRINNING FACE}", ()]
+    made = {"a": shared, "b": (shared, (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)), 3: {}, (1, "x"): [], None: [[]]}
+    file = tmp_path / "file.pkl"
+    file.write_bytes(pickle.dumps(made, protocol))
+    assert read_pickle(file) == made

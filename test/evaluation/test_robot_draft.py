@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rosbags")
 
 from bag_files import STORE
-from robot_bags import JOINT_STATE, POSE, START_S, ArmBag, header, joint_positions, joint_state, numbers, pose
+from robot_bags import ARRAY, JOINT_STATE, POSE, START_S, ArmBag, header, joint_positions, joint_state, numbers, pose
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.formats import read_demonstrations
@@ -293,3 +293,10 @@ def test_equal_measurements_are_not_clear() -> None:
     assert order is not None
     assert not order.clear.any()
     assert command_order(measured, measured[:, :1]) is None
+
+
+def test_commands_that_are_no_numbers_leave_their_limits_open(tmp_path: Path) -> None:
+    sent = [("/controller/commands", ARRAY, 0.02 * k, numbers([0.01 * k, np.nan, np.inf])) for k in range(150)]
+    _, file = draft(tmp_path, ArmBag(command_hz=0.0, more=sent))
+    assert file.read_text().count('low: "???", high: "???", max_step: "???"') == 2
+    assert "not always finite in the bag" in file.read_text()

@@ -173,3 +173,22 @@ def test_large_sets_are_joined_in_files(tmp_path: Path, bags: Path, monkeypatch:
     after = DemonstrationSet.load(tmp_path / "D")
     assert after.sha256 == before.sha256
     assert np.array_equal(after.lengths, before.lengths)
+
+
+def test_a_conversion_that_was_killed_before_it_began_goes_on(tmp_path: Path, bags: Path) -> None:
+    (tmp_path / "D" / conversion.PARTS).mkdir(parents=True)
+    assert convert(tmp_path, bags, options=("--resume",)) == 0
+    assert DemonstrationSet.load(tmp_path / "D").lengths.tolist() == [20, 40, 60]
+
+
+def test_a_disk_without_room_for_the_first_file_keeps_nothing(
+    tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(path: Path, value: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raise ConfigurationError(f"{path} could not be written: No space left on device")
+
+    monkeypatch.setattr(conversion, "write_json", write)
+    assert convert(tmp_path, bags) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "D").exists()

@@ -1,12 +1,17 @@
 """What cannot be wrapped is refused by name, and nothing is written."""
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from foreign_graphs import description, write_description, write_graph, write_network
 
+from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, PolicyFileError, VddError
+from vdd_ros.wrapping.draft import write_spec
 from vdd_ros.wrapping.wrap import wrap
 
 ACTED = [{"names": [f"o{k}" for k in range(6)], "unit": "m", "low": -9, "high": 9}]
@@ -162,3 +167,90 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("- a\n- b\n")
     with pytest.raises(ConfigurationError, match=r"the document: is .*must be a mapping with the keys method, task"):
         wrap(write_network(tmp_path / "foreign.onnx"), tmp_path / "spec.yaml", tmp_path / "policy.onnx")
+
+
+class Endless:
+    """Replaces a session whose graph has an endless loop."""
+
+    def run(self, outputs: Any, inputs: Any, options: Any) -> Any:
+        while not options.terminate:
+            threading.Event().wait(0.01)
+        raise RuntimeError("Exiting due to terminate flag being set to true.")
+
+
+def test_a_graph_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vdd_ros.wrapping.wrap._session", lambda *args: Endless())
+    monkeypatch.setattr("vdd_ros.wrapping.wrap.RUN_S", 0.05)
+    graph, spec = write_network(tmp_path / "g.onnx"), write_description(tmp_path / "s.yaml")
+    with pytest.raises(
+        PolicyFileError, match=r"did not end within 0.05 s and was given up; it may have an endless loop"
+    ):
+        wrap(graph, spec, tmp_path / "p.onnx")
+    assert not (tmp_path / "p.onnx").exists()
+
+
+def test_a_graph_of_nothing_is_refused(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "g.onnx", "p () => (float[1, 2] y) { y = Constant <value = float[1, 2] {1, 2}> () }")
+    match = "has no input or no output, so it is not a policy"
+    with pytest.raises(PolicyFileError, match=match):
+        wrap(graph, write_description(tmp_path / "s.yaml"), tmp_path / "p.onnx")
+    model = onnx.load(write_network(tmp_path / "n.onnx"))
+    del model.graph.output[:]
+    (tmp_path / "n.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(PolicyFileError, match=match):
+        write_spec(tmp_path / "n.onnx", tmp_path / "new.yaml")
+
+
+def test_a_type_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(write_network(tmp_path / "g.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = 99
+    (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(PolicyFileError, match="of the type number 99; it must be one of float32"):
+        wrap(tmp_path / "g.onnx", write_description(tmp_path / "s.yaml"), tmp_path / "p.onnx")
+
+
+@pytest.mark.parametrize(
+    ("location", "match"),
+    [
+        ("../weights.bin", "'../weights.bin' is outside of its folder"),
+        ("link.bin", "'link.bin' is outside of its folder"),
+        ("pipe", "'pipe' is not a file beside it"),
+        ("none.bin", "'none.bin' is not a file beside it"),
+        ("weights.bin", "they have more than 100 bytes"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_weights_that_are_elsewhere_or_too_large_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str, match: str, inside: bool
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "weights.bin").write_bytes(bytes(400))
+    (folder / "weights.bin").write_bytes(bytes(400))
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    os.mkfifo(folder / "pipe")
+    model = onnx.load(write_network(folder / "g.onnx"))
+    tensor = model.graph.initializer[0]
+    if inside:
+        tensor = model.graph.node.add(op_type="Constant", output=["unused"]).attribute.add(name="value", type=4).t
+        tensor.CopyFrom(model.graph.initializer[0])
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    (folder / "g.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.setattr("vdd_ros.wrapping.foreign_model.MAX_FILE_BYTES", 100)
+    with pytest.raises(PolicyFileError, match=f"keeps weights in another file, which cannot be read .{match}"):
+        wrap(folder / "g.onnx", write_description(tmp_path / "s.yaml"), tmp_path / "p.onnx")
+
+
+def test_a_name_in_a_graph_cannot_steer_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime's own log would print it unescaped."""
+    text = "p (float[1, 6] x) => (float[1, 6] y) { s = Constant <value = int64[2] {1, 5}> () y = Reshape(x, s) }"
+    model = onnx.load(write_graph(tmp_path / "g.onnx", text))
+    model.graph.node[1].name = "\x1b[31mred"
+    (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
+    spec = write_description(tmp_path / "s.yaml", action=ACTED)
+    assert main(["wrap", str(tmp_path / "g.onnx"), "--spec", str(spec), "--out", str(tmp_path / "p.onnx")]) == 2
+    out, error = capfd.readouterr()
+    assert "cannot" in error
+    assert "\x1b" not in out + error

@@ -1,6 +1,5 @@
 """The files of a bag, and its metadata.yaml."""
 
-import errno
 import re
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from vdd_ros.bags.sqlite_scan import SIDECARS, is_sqlite, scan_sqlite
 from vdd_ros.documents import read_yaml
 from vdd_ros.errors import RecordingError
 from vdd_ros.file_kinds import BAG, misplaced
+from vdd_ros.files import NO_ROOM
 from vdd_ros.text import printable
 
 METADATA = "metadata.yaml"
@@ -25,7 +25,6 @@ PACKED = ".zstd"
 SUFFIXES = (".mcap", ".db3", f".mcap{PACKED}", f".db3{PACKED}")
 
 _LONGEST_PATH = 4096
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _STORAGES = ("mcap", "sqlite3")
 _NEWEST_VERSION = 9
 _ROS1_MAGIC = b"#ROSBAG V"
@@ -75,7 +74,7 @@ class BagLayout:
     def unfinished(self) -> list[Path]:
         """Journals of databases, whose content is not in the databases yet, or must be rolled back."""
         beside = [file.with_name(file.name + end) for file in self.files for end in SIDECARS]
-        return [file for file in beside if file.exists() and file.stat().st_size]
+        return [file for file in beside if file.is_file() and file.stat().st_size]
 
 
 def shown(path: Path | str) -> str:
@@ -137,7 +136,7 @@ def scan_bag(bag: BagLayout, contents: BagContents) -> list[Scanned]:
         try:
             scanned.append(_scan(file, contents))
         except (RecordingError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise RecordingError(f"there is no room to unpack {shown(file)}: {error}") from error
             refused.append(error)
             contents.lose(f"{shown(file.name)}: {error}", file.stat().st_size if file.exists() else 0)
@@ -220,6 +219,8 @@ def _mistake(information: dict[object, Any]) -> str:
     files = information.get("relative_file_paths")
     if not isinstance(files, list) or not all(isinstance(name, str) and Path(name).name for name in files):
         return "does not list its files"
+    if len({Path(name).name for name in files}) < len(files):
+        return "lists a file twice"
     topics = information.get("topics_with_message_count")
     if not isinstance(topics, list) or not all(map(_is_topic, topics)):
         return "does not list its topics"

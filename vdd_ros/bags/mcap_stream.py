@@ -1,6 +1,7 @@
 """Streams the messages of whole MCAP files in the order of receipt, one chunk after the other."""
 
 import struct
+from array import array
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -43,6 +44,10 @@ _HEAD = np.dtype(
 )
 """A message before its content: `RECORD`, then `MESSAGE_HEAD`."""
 _CHANNELS = 1 << 16
+_SHORTEST = 16
+"""Minimum average size of a record with its head, in bytes; records of topics and messages are larger."""
+_CHECKED = 1 << 20
+"""Bytes of a chunk between checks of that average: a few bytes can expand to millions of empty records."""
 _MOST_OVERLAPPING = 1 << 26
 """Limit on the bytes of chunks kept at once because their times overlap."""
 
@@ -166,7 +171,7 @@ class McapStream:
         self._paths, self._files, self._outlines = paths, files, outlines
         self._places = [(file, key) for file, one in enumerate(outlines) for key in one.channels]
         self.channels = [outlines[file].channels[key] for file, key in self._places]
-        self._chunks = sorted((c for one in outlines for c in one.chunks if c.end_ns or c.start_ns), key=_start)
+        self._chunks = sorted((chunk for one in outlines for chunk in one.chunks if chunk.size), key=_start)
 
     def counts(self) -> list[int]:
         """Return the number of messages of each channel."""
@@ -194,8 +199,8 @@ class McapStream:
             wanted[file][key] = place
         found_of = np.zeros(len(self.channels), np.int64)
         waiting: MessageBlock | None = None
-        nexts = [chunk.start_ns for chunk in self._chunks[1:]] + [LAST_STAMP_NS]
-        for chunk, next_ns in zip(self._chunks, nexts, strict=True):
+        nexts = [*(chunk.start_ns for chunk in self._chunks[1:]), LAST_STAMP_NS]
+        for chunk, next_ns in zip(self._chunks, nexts, strict=False):  # without chunks there is no next one
             found = self._block(chunk, wanted[chunk.file])
             found_of += np.bincount(found.places, minlength=len(found_of))
             if waiting is None and (not len(found) or found.log_ns[-1] <= next_ns):
@@ -232,13 +237,17 @@ class McapStream:
 
     def _records(self, chunk: _Chunk, content: bytes) -> NDArray[np.int64]:
         """Return the offsets of the records of a chunk that are long enough for a message."""
-        found: list[int] = []
+        found = array("q")
         place, end = 0, len(content)
         last = end - _HEAD.itemsize
         unpack_from, add = RECORD.unpack_from, found.append
         while place <= last:
-            add(place)
-            place += _BODY + unpack_from(content, place)[1]
+            stop = min(place + _CHECKED, last)
+            while place <= stop:
+                add(place)
+                place += _BODY + unpack_from(content, place)[1]
+            if len(found) > place // _SHORTEST + 1:
+                raise self._damaged(chunk, "its records are too short")
         while place + _BODY <= end:  # records shorter than a message
             place += _BODY + unpack_from(content, place)[1]
         if place != end:

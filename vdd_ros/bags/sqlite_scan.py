@@ -16,7 +16,10 @@ from vdd_ros.text import printable
 MAGIC = b"SQLite format 3\x00"
 SIDECARS = ("-wal", "-journal")
 """Journals that a killed recorder leaves beside its database: pending rows, or rows to roll back."""
+SQLITE_ERRORS = (sqlite3.Error, UnicodeError)
+"""Exceptions of `sqlite3` for a damaged database; UnicodeError if its message contains damaged text."""
 _LARGEST = 1 << 40
+_TABLES = ("topics", "messages", "message_definitions")
 
 MALFORMED = "rows of a truncated or damaged database"
 
@@ -35,24 +38,23 @@ def scan_sqlite(contents: BagContents, path: Path) -> None:
     Raises:
         RecordingError: It is not a rosbag2 database, or its topics cannot be read.
     """
-    beside = [path.with_name(path.name + end) for end in SIDECARS]
+    beside = [file for end in SIDECARS if (file := path.with_name(path.name + end)).is_file()]
     with tempfile.TemporaryDirectory(dir=contents.folder) as folder:
         target, options = path, "?mode=ro&immutable=1"
         claimed = claimed_size(path)
-        if claimed > path.stat().st_size or any(file.exists() and file.stat().st_size for file in beside):
+        if claimed > path.stat().st_size or any(file.stat().st_size for file in beside):
             target, options = Path(folder) / path.name, ""
             for file in (path, *beside):
-                if file.exists():
-                    shutil.copyfile(file, Path(folder) / file.name)
+                shutil.copyfile(file, Path(folder) / file.name)
             if claimed > target.stat().st_size:  # zeros in place of the missing end; otherwise nothing can be read
                 os.truncate(target, claimed)
         try:
             database = sqlite3.connect(f"file:{quote(str(target.absolute()))}{options}", uri=True)
-        except sqlite3.Error as error:
-            raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
+        except SQLITE_ERRORS as error:
+            raise RecordingError(f"{path} cannot be opened as a database: {printable(error)}") from error
         try:
             database.text_factory = lambda text: text.decode("utf-8", "replace")
-            refuse_views(database, path)
+            check_tables(database, path)
             channels = channels_of(database, path)
             unwanted = {number for number, channel in channels.items() if not contents.wanted(channel.topic)}
             contents.add(contents.open(path), channels, _places(database, contents, unwanted))
@@ -69,15 +71,24 @@ def claimed_size(path: Path) -> int:
     return size if size <= _LARGEST else 0
 
 
-def refuse_views(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse views in place of a bag's tables: a few bytes could produce endless rows."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('topics', 'messages')"
+def check_tables(database: sqlite3.Connection, path: Path) -> None:
+    """Refuse tables with computed rows: a few bytes could produce endless or huge ones.
+
+    Raises:
+        RecordingError: A table is a view, a virtual table or has computed columns; or the database cannot be read.
+    """
     try:
-        found = database.execute(query).fetchone()
-    except sqlite3.Error as error:
-        raise RecordingError(f"{path} cannot be opened as a database: {error}") from error
-    if found is not None:
-        raise RecordingError(f"{path} is not a rosbag2 database: its {printable(found[0])} are a view, not a table")
+        database.execute("PRAGMA trusted_schema = OFF")
+        query = f"SELECT name, type, rootpage FROM sqlite_master WHERE lower(name) IN {_TABLES}"
+        for name, kind, page in database.execute(query).fetchall():
+            if kind not in ("table", "view"):
+                continue
+            columns = database.execute(f"PRAGMA table_xinfo({name.lower()})").fetchall()
+            if kind == "view" or not page or any(column[6] for column in columns):
+                what = "a view" if kind == "view" else "computed"
+                raise RecordingError(f"{path} is not a rosbag2 database: its {printable(name)} are {what}, not a table")
+    except SQLITE_ERRORS as error:
+        raise RecordingError(f"{path} cannot be opened as a database: {printable(error)}") from error
 
 
 def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
@@ -87,9 +98,10 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
         wanted = ("id", "name", "type", "serialization_format", "offered_qos_profiles")
         selected = ", ".join(name if name in columns else "''" for name in wanted)
         rows = database.execute(f"SELECT {selected} FROM topics").fetchall()
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise RecordingError(
-            f"{path} is a database whose topics cannot be read: {error}; its messages cannot be assigned to topics"
+            f"{path} is a database whose topics cannot be read: {printable(error)}; its messages cannot be assigned to "
+            "topics"
         ) from error
     definitions = _definitions(database)
     return {
@@ -102,7 +114,7 @@ def channels_of(database: sqlite3.Connection, path: Path) -> dict[int, Channel]:
 def _definitions(database: sqlite3.Connection) -> dict[Any, str]:
     try:
         rows = database.execute("SELECT topic_type, encoded_message_definition FROM message_definitions").fetchall()
-    except sqlite3.Error:  # bags before Iron have none
+    except SQLITE_ERRORS:  # bags before Iron have none
         return {}
     return {name: str(text) for name, text in rows}
 
@@ -119,7 +131,7 @@ def _places(database: sqlite3.Connection, contents: BagContents, unwanted: Colle
                 continue
             offset = contents.keep(content)
             places.add(channel, stamp_ns, stamp_ns, spooled=True, offset=offset, size=len(content))
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         contents.lose(MALFORMED, 0)
     return places
 

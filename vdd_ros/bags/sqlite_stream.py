@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vdd_ros.bags.contents import LAST_STAMP_NS, Channel, StoredMessage
-from vdd_ros.bags.sqlite_scan import channels_of, claimed_size, refuse_views
+from vdd_ros.bags.sqlite_scan import SQLITE_ERRORS, channels_of, check_tables, claimed_size
 from vdd_ros.errors import RecordingError
 from vdd_ros.text import printable
 
@@ -49,7 +49,7 @@ class SqliteStream:
             database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
             self._databases.append(database)
             database.text_factory = lambda text: text.decode("utf-8", "replace")
-            refuse_views(database, path)
+            check_tables(database, path)
             rows = self._rows(path, database, "SELECT topic_id, count(*) FROM messages GROUP BY topic_id")
             counts = dict(rows)
             for key, channel in channels_of(database, path).items():
@@ -98,7 +98,7 @@ class SqliteStream:
     def _rows(self, path: Path, database: sqlite3.Connection, query: str) -> Iterator[Any]:
         try:
             yield from database.execute(query)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise RecordingError(f"the database {path.name} is damaged: {printable(error)}") from error
 
     def _span(self, file: int) -> tuple[int, int]:

@@ -1,11 +1,11 @@
 """Identifies data and files that no format reads, by their signatures, without opening anything that could run code."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from vdd_ros.documents import read_json
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.file_kinds import archive_names
 from vdd_ros.text import printable
 
 OWN = (
@@ -104,11 +104,7 @@ def _is_pickle(head: bytes) -> bool:
 
 
 def _describe_archive(file: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return None
+    names = archive_names(file)
     if any(name.endswith("data.pkl") for name in names):
         return f"a file of torch.save, that is {_PICKLE}"
     if any(name.endswith((".zgroup", ".zarray", "zarr.json")) for name in names):

@@ -1,6 +1,5 @@
 """Bags to one demonstration set: finished bags are kept, so that an interrupted conversion can resume."""
 
-import errno
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.data.joining import joined
 from vdd_ros.documents import json_object, read_json, write_json
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.files import holding
+from vdd_ros.files import NO_ROOM, holding
 from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag
@@ -29,7 +28,6 @@ from vdd_ros.text import printable
 PARTS = ".vdd_ros.bags"
 """Folder of the finished bags, inside the folder of the set, until all are finished."""
 _BAG_RECORD, _SETTINGS = "bag.json", "settings.json"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS_SHOWN = 5
 _TOGETHER = 16 << 20
 """Size of episodes that are written together, in bytes."""
@@ -100,7 +98,7 @@ def convert(
 def _is_final(error: BaseException) -> bool:
     """Return whether finished bags are useless after an error: the disk is full, or no episode is usable."""
     cause = error.__cause__ if isinstance(error, ConfigurationError) else error
-    return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM)
+    return isinstance(error, DemonstrationError) or (isinstance(cause, OSError) and cause.errno in NO_ROOM)
 
 
 class _Parts:
@@ -116,7 +114,7 @@ class _Parts:
         self.resumed = self.count = 0
         self._form = form
         settings = _settings(form, robot)
-        if folder.exists() and not resume:
+        if folder.exists() and not (resume and (folder / _SETTINGS).exists()):
             shutil.rmtree(folder)
         if folder.exists() and read_json(folder / _SETTINGS, DemonstrationError) != settings:
             raise DemonstrationError(
@@ -124,7 +122,11 @@ class _Parts:
                 "again without --resume"
             )
         if not folder.exists():
-            write_json(folder / _SETTINGS, settings)
+            try:
+                write_json(folder / _SETTINGS, settings)
+            except BaseException:
+                self.remove()
+                raise
 
     def done(self, bag: NamedBag) -> BagRecord | None:
         """Return the record of a finished bag if it is unchanged; otherwise make room for it."""

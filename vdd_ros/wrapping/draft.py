@@ -1,12 +1,11 @@
 """Drafts a description of a foreign graph: the graph's own metadata, and questions for a person."""
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vdd_ros.documents import yaml_text
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
@@ -17,8 +16,6 @@ MOST_NUMBERS = 10_000
 """Limit on the numbers of a tensor that are listed by name."""
 _MOST_METADATA = 40
 _WIDTH = 116
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
-_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 
 
 @dataclass(frozen=True)
@@ -89,9 +86,9 @@ def _lines(foreign: Path, file: Path, outline: ForeignOutline) -> Iterator[str]:
     yield f'method: "{OPEN}"  # how it was trained, in a few words, such as ppo'
     yield f'rate_hz: "{OPEN}"  # control rate in training; Isaac Lab: 1 / (sim.dt * decimation)'
     if len(inputs) == 1:
-        yield f"input: {_text(inputs[0].name)}"
+        yield f"input: {yaml_text(inputs[0].name)}"
     if len(outputs) == 1:
-        yield f"output: {_text(outputs[0].name)}"
+        yield f"output: {yaml_text(outputs[0].name)}"
     else:
         yield f'output: "{OPEN}"  # the action, one of {", ".join(printable(t.name, 60) for t in outputs)}'
     yield "# Does an input hold several observations? Then list one of them below, and state their order:"
@@ -118,8 +115,8 @@ def _item(tensor: Tensor, key: str) -> Iterator[str]:
     if not 0 < count <= MOST_NUMBERS:
         names = [f'"{OPEN}"']
     else:
-        names = [_text(f"{tensor.name}_{index}") for index in range(count)]
-    first = f"{key}: {_text(tensor.name)}\n    names: [" if key else "names: ["
+        names = [yaml_text(f"{tensor.name}_{index}") for index in range(count)]
+    first = f"{key}: {yaml_text(tensor.name)}\n    names: [" if key else "names: ["
     line = f"  - {first}"
     for index, name in enumerate(names):
         end = ", " if index + 1 < len(names) else "]"
@@ -140,17 +137,3 @@ def _product(sizes: tuple[int | None, ...]) -> int:
 
 def _shape(tensor: Tensor) -> str:
     return f"[{', '.join('free' if size is None else str(size) for size in tensor.shape)}]"
-
-
-def _text(text: str) -> str:
-    """Return a text as YAML, in quotes if it could be read as something else."""
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in (
-        "y",
-        "n",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "null",
-    )
-    return text if plain and text.lower() not in ("true", "false") else json.dumps(text)

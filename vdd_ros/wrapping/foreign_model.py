@@ -12,7 +12,7 @@ from vdd_ros.errors import PolicyFileError
 from vdd_ros.file_kinds import GRAPH
 from vdd_ros.policy.foreign import no_onnx
 from vdd_ros.policy.onnx_outline import OutlineError, external_tensor, read_outline
-from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.policy_file import MAX_FILE_BYTES, PolicyFile
 from vdd_ros.policy.spec import METADATA_KEY
 from vdd_ros.text import printable
 
@@ -147,10 +147,44 @@ def _parsed(file: PolicyFile) -> tuple[onnx.ModelProto, str]:
         _refuse(file.path, "is already a policy file; the node can run it")
     if external is not None:
         try:
+            _check_external(model, file.path.parent)
             load_external_data_for_model(model, str(file.path.parent))
         except Exception as error:  # onnx's checks and the system's errors
             _refuse(file.path, f"keeps weights in another file, which cannot be read ({printable(error)}); copy both")
     return model, printable(outline.producer, 100) or "an unknown program"
+
+
+def _check_external(model: onnx.ModelProto, folder: Path) -> None:
+    """Refuse weights that are outside of a folder, not in an ordinary file, or too large in total.
+
+    Raises:
+        ValueError: Weights are refused.
+    """
+    total = 0
+    for tensor in _tensors(model.graph, *model.functions):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        name = entries.get("location", "")
+        place = folder / name
+        if ".." in Path(name).parts or not place.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"'{printable(name)}' is outside of its folder")
+        if not place.is_file():
+            raise ValueError(f"'{printable(name)}' is not a file beside it")
+        total += int(entries.get("length") or place.stat().st_size)
+        if total > MAX_FILE_BYTES:
+            raise ValueError(f"they have more than {MAX_FILE_BYTES:,} bytes")
+
+
+def _tensors(*graphs: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
+    """Yield the tensors of graphs, and of the graphs in their nodes."""
+    for graph in graphs:
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+            yield from (part for each in graph.sparse_initializer for part in (each.values, each.indices))
+        for attribute in (attribute for node in graph.node for attribute in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+            yield from _tensors(attribute.g, *attribute.graphs)
 
 
 def _check_graph(
@@ -160,6 +194,8 @@ def _check_graph(
 
     A recurrent state is recognised by its operators, or by the names of undescribed inputs.
     """
+    if not inputs or not model.graph.output:
+        _refuse(path, "has no input or no output, so it is not a policy")
     operators = set(_operators(model.graph.node))
     operators |= {kind for one in model.functions for kind in _operators(one.node)}
     names = [tensor.name for tensor in inputs]
@@ -218,7 +254,8 @@ def _chosen(path: Path, outputs: list[onnx.ValueInfoProto], given: str | None) -
 def _tensor(path: Path, what: str, tensor: onnx.ValueInfoProto) -> Tensor:
     kind = tensor.type.tensor_type.elem_type
     if tensor.type.WhichOneof("value") != "tensor_type" or kind not in FLOATS:
-        name = onnx.TensorProto.DataType.Name(kind).lower() if kind else "no tensor"
+        known = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+        name = known.get(kind, f"number {kind}") if kind else "no tensor"
         allowed = ", ".join(FLOATS.values())
         _refuse(path, f"has an {what} {printable(tensor.name)} of the type {name}; it must be one of {allowed}")
     return Tensor(tensor.name, kind, _shape(tensor))

@@ -1,6 +1,7 @@
 """Wraps a foreign ONNX graph into a policy file, and verifies that both are the same function."""
 
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,10 @@ TOLERANCE = 1e-5
 """Largest difference of an action from the foreign graph's, in standard deviations of the action."""
 HALF_TOLERANCE = 5e-3
 """The same for a graph in half precision: ONNX Runtime may compute parts of it in single precision."""
-_ERROR_LOGS_ONLY = 3
+RUN_S = 60.0
+"""Longest time of one run of a graph, in seconds: a loop in it may never end."""
+_FATAL_LOGS_ONLY = 4
+"""Errors are raised anyway, and printed escaped: names in a graph are foreign text."""
 
 Floats32 = NDArray[np.float32]
 
@@ -162,7 +166,7 @@ def _parity(model: ForeignModel, graph: onnx.ModelProto, described: ForeignDescr
     """Compare the wrapped graph, in batches, with the foreign graph, one observation at a time.
 
     Raises:
-        PolicyFileError: A graph cannot be run, or they differ.
+        PolicyFileError: A graph cannot be run or does not end, or they differ.
     """
     rng = np.random.default_rng(0)
     mean, std = (np.array(getattr(spec.statistics, f"observation_{moment}")) for moment in ("mean", "std"))
@@ -170,8 +174,9 @@ def _parity(model: ForeignModel, graph: onnx.ModelProto, described: ForeignDescr
     expected = _by_foreign(model, described, windows)
     session = _session(model.path, graph, "the wrapped graph")
     try:
-        found = np.asarray(session.run(["action"], {"observation": windows})[0])
-        again = np.asarray(session.run(["action"], {"observation": windows})[0])
+        found, again = (_ran(model.path, session, "action", {"observation": windows}) for _ in range(2))
+    except PolicyFileError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise PolicyFileError(
             f"{printable(model.path)} is built for one observation at a time: several at once fail "
@@ -208,9 +213,11 @@ def _by_foreign(model: ForeignModel, described: ForeignDescription, windows: Flo
     }
     try:
         outputs = [
-            session.run([model.output.name], {name: each[index : index + 1] for name, each in rows.items()})[0]
+            _ran(model.path, session, model.output.name, {name: each[index : index + 1] for name, each in rows.items()})
             for index in range(len(flat))
         ]
+    except PolicyFileError:
+        raise
     except Exception as error:
         raise PolicyFileError(f"{printable(model.path)} cannot be run: {printable(error, 300)}.") from error
     shape = len(windows), described.horizon, len(described.action)
@@ -232,9 +239,36 @@ def _by_foreign(model: ForeignModel, described: ForeignDescription, windows: Flo
     return np.asarray(np.clip(numbers, low, high), np.float32)
 
 
+def _ran(
+    path: Path, session: onnxruntime.InferenceSession, output: str, inputs: dict[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Return an output of a graph.
+
+    Raises:
+        PolicyFileError: It ran for longer than `RUN_S`.
+        Exception: ONNX Runtime's errors, which share no base class.
+    """
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_LOGS_ONLY
+    limit = threading.Timer(RUN_S, setattr, (options, "terminate", True))
+    limit.daemon = True
+    limit.start()
+    try:
+        return np.asarray(session.run([output], inputs, options)[0])
+    except Exception as error:
+        if options.terminate:
+            raise PolicyFileError(
+                f"{printable(path)} did not end within {RUN_S:g} s and was given up; it may have an endless loop. "
+                "Export a policy whose actions take a fixed number of steps."
+            ) from error
+        raise
+    finally:
+        limit.cancel()
+
+
 def _session(path: Path, model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERROR_LOGS_ONLY
+    options.log_severity_level = _FATAL_LOGS_ONLY
     options.intra_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

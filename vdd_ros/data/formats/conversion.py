@@ -6,6 +6,7 @@ from typing import NamedTuple
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import FORMATS, get_format, read_demonstrations
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.files import is_used
 from vdd_ros.text import printable
 
 
@@ -41,7 +42,7 @@ def convert(path: Path, name: str, folder: Path, *, force: bool = False) -> Conv
         usable, _ = FORMATS.usable()
         writing = ", ".join(sorted(printable(other) for other, one in usable.items() if one.write is not None))
         raise DemonstrationError(f"the format '{printable(name)}' is read-only; writable formats: {writing}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_used(folder):
         if not force:
             raise DemonstrationError(f"'{printable(folder)}' is not empty; name another folder, or replace it: --force")
         if path.exists() and folder.resolve() in (path.resolve(), *path.resolve().parents):

@@ -15,6 +15,7 @@ from vdd_ros.data.formats.choice import KeyChoice
 from vdd_ros.data.formats.format import Format
 from vdd_ros.data.formats.plain_pickle import Array, read_pickle
 from vdd_ros.data.formats.source import MAX_BYTES, Column, Source, check_lengths, damaged
+from vdd_ros.files import open_ordinary
 from vdd_ros.text import printable
 
 _ROBOT, _DESIRED, _JOINTS, _GRIPPER, _TIME = "robot", "des_c_pos", "des_j_pos", "gripper_width", "time_stamp"
@@ -41,7 +42,7 @@ def probe(path: Path) -> bool:
     if not files:
         return False
     try:
-        with files[0].open("rb") as stream:
+        with open_ordinary(files[0]) as stream:
             head = stream.read(_LOOKED_AT)
     except OSError:
         return False

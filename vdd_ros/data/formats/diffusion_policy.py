@@ -1,6 +1,5 @@
 """Zarr stores of Diffusion Policy and its relatives (UMI, DP3): data/KEY end to end, meta/episode_ends."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from vdd_ros.data.formats.assembly import reader
 from vdd_ros.data.formats.format import Format
 from vdd_ros.data.formats.source import MAX_EPISODES, Column, Source, check_lengths, damaged
 from vdd_ros.data.formats.zarr_arrays import ZarrArray, read_array
+from vdd_ros.file_kinds import archive_names
 from vdd_ros.text import printable
 
 ENDS = "meta/episode_ends"
@@ -21,15 +21,9 @@ _MARKS = tuple(f"{ENDS}/{name}" for name in (".zarray", "zarr.json"))
 
 def probe(path: Path) -> bool:
     """Return whether a folder or a zip file is a store with the ends of its episodes; raises nothing."""
-    try:
-        if path.is_dir():
-            return any((path / mark).is_file() for mark in _MARKS)
-        if not path.is_file() or not zipfile.is_zipfile(path):
-            return False
-        with zipfile.ZipFile(path) as archive:
-            return not set(_MARKS).isdisjoint(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
+    if path.is_dir():
+        return any((path / mark).is_file() for mark in _MARKS)
+    return not set(_MARKS).isdisjoint(archive_names(path))
 
 
 def open_source(path: Path) -> Source:

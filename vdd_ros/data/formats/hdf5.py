@@ -1,5 +1,6 @@
 """HDF5 files with one group per episode: keys, lengths and frames, read without running any code."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _MAX_DEPTH = 4
 _MAX_KEYS = 1_024
-_MAX_TEXT = 1 << 20
+_MAX_LINKS = 32
+"""Limit on the links followed within a file for one array."""
+MAX_CHUNK_BYTES = 1 << 30
+"""Size limit of a chunk, which is unpacked whole."""
+MAX_TEXT = 1 << 20
+"""Size limit of an attribute, or of a name in a list, in bytes."""
 
 
 def is_hdf5(file: Path) -> bool:
@@ -60,7 +66,7 @@ def opened(path: Path) -> Iterator["h5py.File"]:
             yield file
     except DemonstrationError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # the library raises all of these
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:  # all from the library
         raise damaged(path, f"is damaged ({printable(error)})", "copy it again, or record it again") from error
 
 
@@ -73,43 +79,93 @@ def numbered(group: "h5py.Group", prefix: str, path: Path) -> list[str]:
     return [found[number] for number in sorted(found)]
 
 
+def member(group: "h5py.Group", name: str, path: Path) -> "h5py.Group | h5py.Dataset | h5py.Datatype | None":
+    """Return the object with a name; None if there is none.
+
+    Every part of the name is checked before it is followed: HDF5 itself opens any file that a link names, and opening a
+    pipe blocks.
+
+    Raises:
+        DemonstrationError: It is in another file, or behind circular links.
+    """
+    import h5py
+
+    where = f"has '{printable(_full(group, name))}'"
+    place, waiting, followed = group, name.split("/")[::-1], 0
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
+        if link is None:
+            return None
+        if isinstance(link, h5py.HardLink):
+            place = place[part]
+            continue
+        if not isinstance(link, h5py.SoftLink):
+            raise damaged(path, f"{where} in another file", "copy its content into this file")
+        followed += 1
+        if followed > _MAX_LINKS:
+            raise damaged(path, f"{where} behind more than {_MAX_LINKS} links", "record or convert it again")
+        place = place.file["/"] if link.path.startswith("/") else place
+        waiting += link.path.split("/")[::-1]
+    return place
+
+
+def group(parent: "h5py.Group", name: str, path: Path) -> "h5py.Group":
+    """Return a group of a group; raises DemonstrationError if it is missing, not a group, or in another file."""
+    import h5py
+
+    found = member(parent, name, path)
+    if not isinstance(found, h5py.Group):
+        raise damaged(path, f"has no group '{printable(_full(parent, name))}'", "record or convert it again")
+    return found
+
+
 def dataset(group: "h5py.Group", name: str, path: Path) -> "h5py.Dataset":
     """Return an array of a group in the file itself.
 
     Raises:
-        DemonstrationError: It is missing, not an array, in another file, or of objects.
+        DemonstrationError: It is missing, not an array, in another file, of objects, or in chunks that are too large.
     """
     import h5py
 
-    full = f"{group.name.rstrip('/')}/{name}"
-    link, where = group, f"has '{printable(full)}'"
-    for part in name.split("/"):
-        if not isinstance(link, h5py.Group) or part not in link:
-            raise damaged(path, f"lacks '{printable(full)}'", "record or convert it again")
-        if isinstance(link.get(part, getlink=True), h5py.ExternalLink):
-            raise damaged(path, f"{where} in another file", "copy its content into this file")
-        link = link[part]
-    if not isinstance(link, h5py.Dataset) or link.external or link.is_virtual:
+    found = member(group, name, path)
+    if found is None:
+        raise damaged(path, f"lacks '{printable(_full(group, name))}'", "record or convert it again")
+    where = f"has '{printable(_full(group, name))}'"
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise damaged(path, f"{where}, which is not an array of this file", "record or convert it again")
-    return link
+    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise damaged(
+            path, f"{where} in chunks of {found.chunks}", f"at most {MAX_CHUNK_BYTES:,} bytes are read: write it again"
+        )
+    return found
+
+
+def _full(group: "h5py.Group", name: str) -> str:
+    return f"{group.name.rstrip('/')}/{name}"
 
 
 def keys(group: "h5py.Group", path: Path) -> dict[str, "h5py.Dataset"]:
-    """Return the arrays below a group, by their path in it, in alphabetical order."""
+    """Return the arrays below a group, by their path in it, in alphabetical order; links are skipped."""
     import h5py
 
     found: dict[str, h5py.Dataset] = {}
+    count = 0
 
     def collect(place: "h5py.Group", prefix: str, depth: int) -> None:
+        nonlocal count
         for name in sorted(place):
+            count += 1
+            if count > _MAX_KEYS:  # a group may contain itself
+                raise damaged(path, f"has more than {_MAX_KEYS:,} arrays and groups in an episode", "split it")
             link = place.get(name, getlink=True)
             child = place.get(name) if isinstance(link, h5py.HardLink) else None
             if isinstance(child, h5py.Group) and depth < _MAX_DEPTH:
                 collect(child, f"{prefix}{name}/", depth + 1)
             elif isinstance(child, h5py.Dataset):
                 found[f"{prefix}{name}"] = child
-            if len(found) > _MAX_KEYS:
-                raise damaged(path, f"has more than {_MAX_KEYS:,} arrays in an episode", "split it")
 
     collect(group, "", 0)
     return found
@@ -118,8 +174,8 @@ def keys(group: "h5py.Group", path: Path) -> dict[str, "h5py.Dataset"]:
 def text(value: object) -> str:
     """Return an attribute or element as text: h5py gives texts, bytes and numpy's own."""
     if isinstance(value, bytes):
-        return bytes(value[:_MAX_TEXT]).decode("utf-8", "replace")
-    return str(value)[:_MAX_TEXT]
+        return bytes(value[:MAX_TEXT]).decode("utf-8", "replace")
+    return str(value)[:MAX_TEXT]
 
 
 def episode_column(

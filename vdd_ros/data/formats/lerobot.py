@@ -6,6 +6,7 @@ frames.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from vdd_ros.data.formats.lerobot_info import ACTION, OBSERVATION, Info, columns
 from vdd_ros.data.formats.lerobot_record import RECORD, Record, read_record
 from vdd_ros.data.formats.lerobot_writer import write
 from vdd_ros.data.formats.parquet import FrameFiles, read_table, whole_numbers
-from vdd_ros.data.formats.source import MAX_EPISODES, Source, check_lengths, damaged
+from vdd_ros.data.formats.source import Source, check_lengths, damaged
 
 EPISODES = "meta/episodes"
 _CHUNK, _FILE = "data/chunk_index", "data/file_index"
@@ -94,7 +95,11 @@ def _episodes(info: Info) -> tuple[NDArray[np.int64], list[Path]]:
             f"{EPISODES} is missing",
             "call dataset.finalize() in the recording program; frames of a recording that ended without it are lost",
         )
-    tables = [read_table(file, _COLUMNS, MAX_EPISODES) for file in files]
+    tables: list[Any] = []
+    left = info.episodes
+    for file in files:
+        tables.append(read_table(file, _COLUMNS, left))
+        left -= tables[-1].num_rows
     found = {
         name: np.concatenate([whole_numbers(table, name, file) for table, file in zip(tables, files, strict=True)])
         for name in _COLUMNS

@@ -21,6 +21,7 @@ _MAX_BYTES = 16 << 20
 _MAX_FEATURES = 4_096
 _MAX_AXES = 4
 _PLACE = re.compile(r"\{(\w+)(?::0(\d)d)?\}")
+_DTYPE = re.compile(r"(float|u?int)[0-9]{1,2}|bool")
 _BOOKKEEPING = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
@@ -168,7 +169,7 @@ def _column(info: Info, key: str, feature: JsonObject, frames: FrameFiles, is_br
 
 def _is_number(dtype: str) -> bool:
     try:
-        return np.dtype(dtype).kind in "fiub"
+        return _DTYPE.fullmatch(dtype) is not None and np.dtype(dtype).kind in "fiub"
     except TypeError:
         return False
 

@@ -7,8 +7,6 @@ are in meta/vdd_ros.json, which LeRobot ignores, so that the set can be restored
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +22,7 @@ from vdd_ros.data.formats.lerobot_record import RECORD, record_of
 from vdd_ros.data.formats.lerobot_statistics import statistics
 from vdd_ros.data.formats.source import needing
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.files import flush_folder
+from vdd_ros.files import is_used, replacing_folder
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
@@ -83,29 +81,13 @@ def _check(demonstrations: DemonstrationSet) -> None:
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside a folder, which replaces it when the block succeeds."""
-    if folder.exists() and not (folder / RECORD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_used(folder) and not (folder / RECORD).is_file():
         raise DemonstrationError(
             f"'{printable(folder)}' holds anything other than a data set that vdd_ros wrote for LeRobot; name another "
             "folder, or remove it"
         )
-    target = Path(os.path.realpath(folder))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
-    new, old = work / "new", work / "old"
-    try:
-        new.mkdir()
+    with replacing_folder(folder) as new:
         yield new
-        if target.exists():
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        flush_folder(target.parent)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_files(demonstrations: DemonstrationSet, folder: Path) -> None:

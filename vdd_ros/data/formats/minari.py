@@ -62,12 +62,14 @@ def open_source(path: Path) -> Source:
         if not episodes:
             raise damaged(place, f"has no {_EPISODE}0", "give a data set of Minari, with episodes")
         lengths = np.array(
-            [hdf5.actions_length(place, name, _sample(file[name], ACTIONS, place)) for name in episodes], np.int64
+            [hdf5.actions_length(place, name, _sample(hdf5.group(file, name, place), place)) for name in episodes],
+            np.int64,
         )
         check_lengths(place, lengths, _count(place, metadata, "total_steps"))
         if (count := _count(place, metadata, "total_episodes")) not in (None, len(lengths)):
             raise damaged(place, f"holds {len(lengths):,} episodes instead of {count:,}", "copy the data set again")
-        observed, actions = (_columns(file[episodes[0]], role, place) for role in (OBSERVATIONS, ACTIONS))
+        first = hdf5.group(file, episodes[0], place)
+        observed, actions = (_columns(first, role, place) for role in (OBSERVATIONS, ACTIONS))
         columns = [
             hdf5.episode_column(place, key, sample, episodes, lengths, _base(key))
             for key, sample in {**observed, **actions}.items()
@@ -99,16 +101,16 @@ def _task(metadata: JsonObject, file: Path) -> str:
 
 def _columns(episode: "h5py.Group", role: str, path: Path) -> "dict[str, h5py.Dataset]":
     """Return the arrays of the observations or the actions of an episode: one, or one for each part of a space."""
-    part = episode.get(role)
+    part = hdf5.member(episode, role, path)
     if hasattr(part, "shape"):
         return {role: hdf5.dataset(episode, role, path)}
-    if part is None or not (found := hdf5.keys(part, path)):
+    if part is None or not (found := hdf5.keys(hdf5.group(episode, role, path), path)):
         raise damaged(path, f"has no {role} in '{printable(episode.name)}'", "record or convert it again")
     return {f"{role}/{key}": values for key, values in found.items()}
 
 
-def _sample(episode: "h5py.Group", role: str, path: Path) -> "h5py.Dataset":
-    return next(iter(_columns(episode, role, path).values()))
+def _sample(episode: "h5py.Group", path: Path) -> "h5py.Dataset":
+    return next(iter(_columns(episode, ACTIONS, path).values()))
 
 
 def _base(key: str) -> str:
@@ -128,9 +130,10 @@ def _metadata(file: Path) -> JsonObject:
 
 def _count(file: Path, metadata: JsonObject, name: str) -> int | None:
     value = metadata.get(name)
-    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != int(value)):
+    is_whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+    if value is not None and not is_whole:
         raise damaged(file.parent / METADATA, f"has {name} {printable(value)}, not a whole number", "copy it again")
-    return None if value is None else int(value)
+    return int(value) if isinstance(value, int | float) else None
 
 
 FORMAT = Format("data set of Minari", probe, reader(open_source), open=open_source)

@@ -120,6 +120,8 @@ def _table(file: Path) -> "pa.Table":
     """Open the frames of an episode, mapped into memory."""
     with needing("pyarrow", f"'{printable(file)}', Minari's data in Arrow,"):
         import pyarrow as pa
+    if not file.is_file():
+        raise damaged(file, "is not an ordinary file", "copy the data set again")
     try:
         with pa.memory_map(str(file)) as stream:
             table = pa.ipc.open_file(stream).read_all()

@@ -25,7 +25,7 @@ from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES as FEATURE_DTYPES
 from vdd_ros.features import Feature, from_pairs
-from vdd_ros.file_kinds import DEMONSTRATIONS, misplaced
+from vdd_ros.file_kinds import DEMONSTRATIONS, archive_names, misplaced
 from vdd_ros.files import replacing
 from vdd_ros.text import printable
 
@@ -65,13 +65,7 @@ class _Member(NamedTuple):
 def probe(path: Path) -> bool:
     """Return whether a file, or the file of the standard name in a folder, has arrays specific to this format."""
     file = path / FILE_NAME if path.is_dir() else path
-    if not file.is_file() or not zipfile.is_zipfile(file):
-        return False
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return not OWN_ARRAYS.isdisjoint(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
+    return not OWN_ARRAYS.isdisjoint(archive_names(file))
 
 
 def read(path: Path) -> DemonstrationSet:

@@ -1,22 +1,19 @@
 """Drafts a description of a data set: its own statements, and questions for its owner."""
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from vdd_ros.data.formats import find_format
 from vdd_ros.data.formats.choice import KeyChoice
 from vdd_ros.data.formats.source import UNKNOWN, Column, Source
+from vdd_ros.documents import yaml_text
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.files import replacing
 from vdd_ros.text import counted, printable
 
 OPEN = "???"
 """Placeholder for required statements: a description with one is refused."""
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
-_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
 _MANY = 24
 """Limit on the numbers of a key whose names and units are listed."""
 
@@ -67,12 +64,12 @@ def _lines(source: Source, place: str) -> Iterator[str]:
     rate = f", {source.rate_hz:.6g} Hz" if source.rate_hz is not None else ""
     episodes, frames = counted(len(source.lengths), "episode"), counted(source.frames, "frame")
     yield f"# {printable(source.kind)}: {episodes}, {frames}{rate}"
-    yield f"data: {_text(place)}"
-    yield f"task: {_text(source.task)}"
+    yield f"data: {yaml_text(place)}"
+    yield f"task: {yaml_text(source.task)}"
     if source.rate_hz is None:
         yield f"rate_hz: {OPEN}  # frames per second; the data set does not state them"
     if source.subsets:
-        yield f"# subset: {' or '.join(map(_text, source.subsets))}  # without this line all episodes are read"
+        yield f"# subset: {' or '.join(map(yaml_text, source.subsets))}  # without this line all episodes are read"
     used: set[str] = set()
     named = [KeyChoice(column.key) for column in source.columns]
     actions = source.marked("action") or tuple(one for one in named if one.key.startswith("action"))
@@ -95,13 +92,13 @@ def _lines(source: Source, place: str) -> Iterator[str]:
 def _key(column: Column, take: tuple[int, ...] | None) -> Iterator[str]:
     form = " x ".join(map(str, column.shape)) or "one number"
     if column.problem:
-        yield f"  # {_text(column.key)}: left out, since it {printable(column.problem)}"
+        yield f"  # {yaml_text(column.key)}: left out, since it {printable(column.problem)}"
         return
-    yield f"  {_text(column.key)}:  # {printable(column.dtype)}, {form}"
+    yield f"  {yaml_text(column.key)}:  # {printable(column.dtype)}, {form}"
     if len(column.shape) > 1:
         yield "    flatten: false  # true: its numbers one by one"
     elif column.size > _MANY:
-        yield f"    unit: {_text((*column.units, UNKNOWN)[0])}"
+        yield f"    unit: {yaml_text((*column.units, UNKNOWN)[0])}"
     else:
         base = column.base or column.key
         names = column.names or ((base,) if column.size == 1 else tuple(f"{base}_{i}" for i in range(column.size)))
@@ -109,10 +106,5 @@ def _key(column: Column, take: tuple[int, ...] | None) -> Iterator[str]:
         taken = range(column.size) if take is None else take
         if take is not None:
             yield f"    take: [{', '.join(map(str, take))}]"
-        yield f"    names: [{', '.join(_text(names[index]) for index in taken)}]"
-        yield f"    units: [{', '.join(_text(units[index]) for index in taken)}]"
-
-
-def _text(text: str) -> str:
-    """Return a text as YAML, in quotes if it could be read as something else."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text)
+        yield f"    names: [{', '.join(yaml_text(names[index]) for index in taken)}]"
+        yield f"    units: [{', '.join(yaml_text(units[index]) for index in taken)}]"

@@ -1,7 +1,8 @@
 """Frames in LeRobot's Parquet files: numbers and images by column, in order of episodes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +15,66 @@ from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_SPARE_VALUES = 1 << 20
+"""Extra numbers allowed in a column, so that an error can give the numbers per row."""
+_IMAGES_AT_ONCE = 4
 
 _CUT = "has no end, so its recording was not finalised, or the copy was truncated"
 _MEND = "finalise the recording (dataset.finalize() in LeRobot), or copy the file again"
 
 
-def read_table(file: Path, columns: Sequence[str], most_rows: int) -> "pa.Table":
-    """Read columns of a Parquet file, after checking its number of rows.
+def read_table(file: Path, columns: Sequence[str], most_rows: int, size: int = 1) -> "pa.Table":
+    """Read columns of a Parquet file, after checking their sizes: a few bytes can expand to millions of numbers.
 
     Args:
         file: The file.
         columns: Their names.
         most_rows: Maximum number of rows.
+        size: Numbers per row of each column.
 
     Raises:
         DemonstrationError: pyarrow or the file is missing; the file is damaged or too long, or lacks a column.
     """
+    with _opened(file, columns, most_rows) as opened:
+        _check_sizes(opened, columns, size, file)
+        return opened.read(columns=list(columns)).select(list(columns))
+
+
+def _check_sizes(opened: "pq.ParquetFile", columns: Sequence[str], size: int, file: Path) -> None:
+    """Refuse columns with many times more numbers than expected."""
+    metadata, names = opened.metadata, opened.schema_arrow.names
+    for place in range(metadata.num_columns):
+        path = opened.schema.column(place).path  # a name, which may have dots, with or without a suffix
+        if not any(path == name or path.startswith(f"{name}.") for name in columns):
+            continue
+        owner = max((name for name in names if path == name or path.startswith(f"{name}.")), key=len)
+        values = sum(metadata.row_group(group).column(place).num_values for group in range(metadata.num_row_groups))
+        if owner in columns and values > 4 * metadata.num_rows * size + _SPARE_VALUES:
+            shown, rows = printable(owner), metadata.num_rows
+            raise damaged(
+                file,
+                f"has {values:,} numbers in the column '{shown}', but {rows:,} rows of {size:,}",
+                "convert the data set again",
+            )
+
+
+def read_images(file: Path, column: str, most_rows: int) -> "Iterator[list[object]]":
+    """Yield the values of a column of image files in batches: a file can repeat one image in all its rows.
+
+    Raises:
+        DemonstrationError: As `read_table`.
+    """
+    with _opened(file, (column,), most_rows) as opened:
+        for batch in opened.iter_batches(_IMAGES_AT_ONCE, columns=[column]):
+            rows = batch.column(batch.schema.get_field_index(column)).to_pylist()
+            yield [row.get("bytes") if isinstance(row, dict) else row for row in rows]
+
+
+@contextmanager
+def _opened(file: Path, columns: Sequence[str], most_rows: int) -> "Iterator[pq.ParquetFile]":
+    """Open a file after checking its columns and number of rows; raises the errors of `read_table`."""
     with needing("pyarrow", "a Parquet file"):
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -42,7 +87,9 @@ def read_table(file: Path, columns: Sequence[str], most_rows: int) -> "pa.Table"
                 raise damaged(file, f"has {rows:,} rows instead of at most {most_rows:,}", "copy the data set again")
             if missing := [name for name in columns if name not in names]:
                 raise damaged(file, f"lacks the column '{printable(missing[0])}'", "convert the data set again")
-            return opened.read(columns=list(columns)).select(list(columns))
+            if twice := [name for name in columns if names.count(name) > 1]:
+                raise damaged(file, f"has the column '{printable(twice[0])}' twice", "convert the data set again")
+            yield opened
     except (pa.ArrowException, OSError, ValueError) as error:
         with file.open("rb") as stream:
             stream.seek(max(file.stat().st_size - 4, 0))
@@ -126,9 +173,10 @@ class FrameFiles:
     def __init__(self, files: Sequence[Path], lengths: NDArray[np.int64]) -> None:
         self._files = list(files)
         self._frames = int(lengths.sum())
-        episodes, frames, self._rows = [], [], []
+        self._rows: list[int] = []
+        episodes, frames = [], []
         for file in self._files:
-            table = read_table(file, ("episode_index", "frame_index"), self._frames)
+            table = read_table(file, ("episode_index", "frame_index"), self._frames - sum(self._rows))
             episodes.append(whole_numbers(table, "episode_index", file))
             frames.append(whole_numbers(table, "frame_index", file))
             self._rows.append(table.num_rows)
@@ -163,7 +211,7 @@ class FrameFiles:
     def read_numbers(self, key: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Read a column of numbers of all frames, (M, *shape), in order of episodes."""
         parts = [
-            numbers(read_table(file, (key,), rows), key, shape, file)
+            numbers(read_table(file, (key,), rows, math.prod(shape)), key, shape, file)
             for file, rows in zip(self._files, self._rows, strict=True)
         ]
         return self._ordered(np.concatenate(parts))
@@ -172,12 +220,14 @@ class FrameFiles:
         """Read a column of PNG or JPEG files of all frames, (M, height, width, 3), in order of episodes."""
         if self._frames * math.prod(shape) > MAX_BYTES or self._frames > MAX_FRAMES:
             raise damaged(self._files[0], f"has images '{printable(key)}' beyond {MAX_BYTES:,} bytes", "leave them out")
-        parts = []
+        found = np.empty((self._frames, *shape), np.uint8)
+        place = 0
         for file, rows in zip(self._files, self._rows, strict=True):
-            table = read_table(file, (key,), rows)
-            encoded = [row.get("bytes") if isinstance(row, dict) else row for row in table.column(key).to_pylist()]
-            parts.append(decode_images(encoded, shape, f"'{printable(file)}', column '{printable(key)}'"))
-        return self._ordered(np.concatenate(parts))
+            begin, where = place, f"'{printable(file)}', column '{printable(key)}'"
+            for encoded in read_images(file, key, rows):
+                found[place : place + len(encoded)] = decode_images(encoded, shape, where, place - begin)
+                place += len(encoded)
+        return self._ordered(found)
 
     def _ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         return values if self._order is None else values[self._order]

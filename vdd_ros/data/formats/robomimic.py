@@ -22,12 +22,11 @@ _DATA, _DEMO, _OBS, _ACTIONS = "data", "demo_", "obs", "actions"
 
 def probe(path: Path) -> bool:
     """Return whether a file is HDF5 with demonstrations of robomimic."""
-    return path.is_file() and hdf5.holds(path, _is_robomimic)
+    return path.is_file() and hdf5.holds(path, lambda file: _is_robomimic(file, path))
 
 
-def _is_robomimic(file: "h5py.File") -> bool:
-    data = file.get(_DATA)
-    return hasattr(data, "keys") and any(name.startswith(_DEMO) for name in data)
+def _is_robomimic(file: "h5py.File", path: Path) -> bool:
+    return any(name.startswith(_DEMO) for name in hdf5.group(file, _DATA, path))
 
 
 def open_source(path: Path) -> Source:
@@ -37,25 +36,26 @@ def open_source(path: Path) -> Source:
         DemonstrationError: h5py is missing, or the file is damaged or has another layout.
     """
     with hdf5.opened(path) as file:
-        if not _is_robomimic(file):
-            raise damaged(path, f"has no {_DATA}/{_DEMO}0", "give a file of robomimic, with demonstrations")
-        data = file[_DATA]
+        data = hdf5.group(file, _DATA, path)
         names = hdf5.numbered(data, _DEMO, path)
+        if not names:
+            raise damaged(path, f"has no {_DATA}/{_DEMO}0", "give a file of robomimic, with demonstrations")
         episodes = [f"{_DATA}/{name}" for name in names]
-        lengths = np.array([_length(path, data[name]) for name in names], np.int64)
+        demos = [hdf5.group(data, name, path) for name in names]
+        lengths = np.array([_length(path, demo) for demo in demos], np.int64)
         check_lengths(path, lengths, int(data.attrs["total"]) if "total" in data.attrs else None)
-        first = data[names[0]]
-        if _OBS not in first:
+        if hdf5.member(demos[0], _OBS, path) is None:
             raise damaged(
                 path,
                 f"has no '{_OBS}' in {names[0]}, only states of the simulator",
                 "extract observations with robomimic's dataset_states_to_obs.py",
             )
-        found = hdf5.keys(first[_OBS], path)
+        found = hdf5.keys(hdf5.group(demos[0], _OBS, path), path)
         observed = [
             hdf5.episode_column(path, f"{_OBS}/{key}", sample, episodes, lengths, key) for key, sample in found.items()
         ]
-        action = hdf5.episode_column(path, _ACTIONS, first[_ACTIONS], episodes, lengths, "action")
+        sample = hdf5.dataset(demos[0], _ACTIONS, path)
+        action = hdf5.episode_column(path, _ACTIONS, sample, episodes, lengths, "action")
         task, rate_hz = _environment(path, data)
         return Source(
             path,
@@ -100,14 +100,16 @@ def _environment(path: Path, data: "h5py.Group") -> tuple[str | None, float | No
 
 def _subsets(path: Path, file: "h5py.File", names: list[str]) -> dict[str, NDArray[np.int64]]:
     """Return the filter keys of robomimic: named lists of episodes."""
-    if "mask" not in file:
+    if hdf5.member(file, "mask", path) is None:
         return {}
+    mask = hdf5.group(file, "mask", path)
     number = {name: index for index, name in enumerate(names)}
     found = {}
-    for key in sorted(file["mask"]):
-        members = hdf5.dataset(file["mask"], key, path)
-        if members.ndim != 1 or members.shape[0] > len(names):
-            raise damaged(path, f"has the mask '{printable(key)}' of the shape {members.shape}", "remove or correct it")
+    for key in sorted(mask):
+        members = hdf5.dataset(mask, key, path)
+        if members.ndim != 1 or members.shape[0] > len(names) or members.dtype.itemsize > hdf5.MAX_TEXT:
+            form = f"{printable(members.dtype)} and the shape {members.shape}"
+            raise damaged(path, f"has the mask '{printable(key)}' of {form}", "remove or correct it")
         listed = [hdf5.text(member) for member in members[()]]
         if unknown := [name for name in listed if name not in number]:
             raise damaged(

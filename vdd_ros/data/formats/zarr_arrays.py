@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.formats.source import MAX_FRAMES, damaged
-from vdd_ros.data.formats.zarr_codecs import CHECKSUM, DAMAGES, FILTERS, Codec, Encoding
+from vdd_ros.data.formats.zarr_codecs import CHECKSUM, DAMAGES, FILTERS, Codec, Encoding, number_type
 from vdd_ros.data.formats.zarr_shards import Shards
 from vdd_ros.data.formats.zarr_store import Store
 from vdd_ros.documents import Json, JsonObject, parse_json
@@ -22,6 +22,7 @@ _MAX_AXES = 6
 MAX_CHUNK_BYTES = 1 << 30
 """Size limit of a chunk, or of all chunks of a shard."""
 MAX_CHUNKS = 10_000_000
+MAX_CHUNKS_OF_SHARD = 1 << 20
 _SLACK = 1 << 16
 """Bytes by which an incompressible chunk may be longer in the store."""
 
@@ -142,14 +143,14 @@ def _read_v2(name: str, fields: JsonObject) -> ZarrArray:
     separator = str(fields.get("dimension_separator", "."))
     compressor, filters = fields.get("compressor"), fields.get("filters") or []
     codecs = [*(filters if isinstance(filters, list) else [filters]), *([] if compressor is None else [compressor])]
-    kind, problem = fields["dtype"], ""
-    if not isinstance(kind, str) or np.dtype(kind).kind not in "fiub":
-        problem, kind = f"is of {printable(kind)}, which are not numbers", "u1"
+    dtype, problem = number_type(fields["dtype"]), ""
+    if dtype is None:
+        problem, dtype = f"is of {printable(fields['dtype'])}, which are not numbers", np.dtype("u1")
     order = str(fields.get("order", "C"))
     if order not in ("C", "F"):
         raise ValueError(f"its order is {printable(order)}")
     axes = tuple(range(len(chunks)))[:: -1 if order == "F" else 1]
-    encoding = Encoding(chunks, np.dtype(kind), axes, tuple(map(_codec_v2, codecs)))
+    encoding = Encoding(chunks, dtype, axes, tuple(map(_codec_v2, codecs)))
     return _array(name, shape, chunks, encoding, None, fields.get("fill_value"), separator, "", problem)
 
 
@@ -210,6 +211,8 @@ def _shards(files: tuple[int, ...], chunks: tuple[int, ...], settings: JsonObjec
     if names not in (["bytes"], ["bytes", CHECKSUM]) or location not in ("start", "end"):
         raise ValueError(f"the index of its shards is in {printable(', '.join(names))} at the {printable(location)}")
     counts = tuple(size // chunk for size, chunk in zip(files, chunks, strict=True))
+    if math.prod(counts) > MAX_CHUNKS_OF_SHARD:
+        raise ValueError(f"its shards hold {math.prod(counts):,} chunks each; at most {MAX_CHUNKS_OF_SHARD:,} are read")
     little = codecs[0].settings.get("endian", "little") == "little"
     return Shards(counts, location == "start", little, len(names) > 1)
 
@@ -279,6 +282,12 @@ def _fill(value: Json, dtype: np.dtype[Any]) -> float | int | bool:
     """Return the value of chunks that are not stored; anything but a number of the type counts as 0."""
     if isinstance(value, str) and dtype.kind == "f":
         return float(value.replace("Infinity", "inf")) if value in ("NaN", "Infinity", "-Infinity") else math.nan
-    if isinstance(value, bool | int | float) and (dtype.kind == "f" or float(value).is_integer()):
-        return value
-    return 0
+    if not isinstance(value, bool | int | float) or (dtype.kind != "f" and value != value // 1):
+        return 0
+    try:
+        whole = value if dtype.kind == "f" else int(value)
+        with np.errstate(over="ignore"):
+            found: float | int | bool = np.array(whole, dtype).item()
+            return found
+    except OverflowError:
+        raise ValueError(f"its fill value {printable(value, 40)} is beyond {dtype.name}") from None

@@ -3,6 +3,7 @@
 A store may name any codec, including one that unpickles. Filters are undone by numcodecs, which wrote them.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,13 +20,25 @@ from vdd_ros.text import printable
 COMPRESSIONS = ("blosc", "zstd", "lz4", "zlib", "gzip")
 FILTERS = ("delta", "fixedscaleoffset", "quantize", "astype", "bitround", "packbits", "shuffle")
 CHECKSUM = "crc32c"
-DAMAGES = (ValueError, RuntimeError, zlib.error, OverflowError, MemoryError)
+DAMAGES = (ValueError, TypeError, RuntimeError, zlib.error, OverflowError, MemoryError)
 """Exceptions of `Encoding.decode` for a damaged chunk."""
+_NUMBER_TYPE = re.compile(r"[<>|=]?[fiub][0-9]{1,2}|(float|u?int)[0-9]{1,2}|bool")
 _IMAGES = ("imagecodecs", "jpeg", "png", "webp")
 
 
 class UnreadCodec(ValueError):
     """A codec is unsupported; the message is the end of a sentence about its array."""
+
+
+def number_type(name: object) -> np.dtype[Any] | None:
+    """Return the number type with a name such as `<f4`; None if it is not a number type."""
+    if not isinstance(name, str) or not _NUMBER_TYPE.fullmatch(name):
+        return None
+    try:
+        found = np.dtype(name)
+    except TypeError:
+        return None
+    return found if found.kind in "fiub" else None
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,8 @@ class Codec:
     def dtype(self, setting: str, default: np.dtype[Any]) -> np.dtype[Any]:
         """Return a number type from its settings, such as `astype`; raises TypeError or ValueError for others."""
         value = self.settings.get(setting)
-        found = default if value is None else np.dtype(str(value))
-        if found.kind not in "fiub":
+        found = default if value is None else number_type(value)
+        if found is None:
             raise ValueError(f"the codec {printable(self.name)} has the type {printable(value)}")
         return found
 
@@ -106,7 +119,7 @@ class Encoding:
 
         Raises:
             DemonstrationError: numcodecs is missing.
-            ValueError, RuntimeError, OverflowError, MemoryError, zlib.error: The chunk is damaged.
+            ValueError, TypeError, RuntimeError, OverflowError, MemoryError, zlib.error: The chunk is damaged.
         """
         steps = list(self._steps())
         _check_size(content, steps[-1])

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vdd_ros.data.formats.source import damaged
 from vdd_ros.errors import DemonstrationError
+from vdd_ros.files import read_ordinary
 from vdd_ros.text import printable
 
 _MAX_MEMBERS = 1_000_000
@@ -32,10 +33,11 @@ def opened(path: Path) -> Iterator[Store]:
         yield FolderStore(path)
         return
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield ZipStore(path, archive)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        archive = zipfile.ZipFile(path)
+    except Exception as error:  # the library raises nearly anything for a damaged archive
         raise damaged(path, f"is not a readable zip file ({printable(error)})", "copy it again") from error
+    with archive:
+        yield ZipStore(path, archive)
 
 
 class FolderStore:
@@ -47,8 +49,7 @@ class FolderStore:
     def read(self, name: str, most: int) -> bytes | None:
         """See `Store.read`."""
         try:
-            with (self.path / name).open("rb") as stream:
-                content = stream.read(most + 1)
+            content = read_ordinary(self.path / name, most)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -76,8 +77,14 @@ class ZipStore:
         info = self._members.get(name)
         if info is None:
             return None
-        with self._archive.open(info) as stream:
-            return _bounded(self.path, name, stream.read(most + 1), most)
+        try:
+            with self._archive.open(info) as stream:
+                content = stream.read(most + 1)
+        except Exception as error:  # for the same reason
+            raise damaged(
+                self.path, f"has '{printable(name)}', which cannot be read ({printable(error)})", "copy it again"
+            ) from error
+        return _bounded(self.path, name, content, most)
 
     def folders(self, name: str) -> list[str]:
         """See `Store.folders`."""

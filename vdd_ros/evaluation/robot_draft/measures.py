@@ -93,10 +93,11 @@ def measure(plan: Plan, recording: BagRecording, rate_hz: float | None) -> Measu
     named = {place for one in plan.commands for place in _by_name(plan.inputs, one) if place is not None}
     found = read_commands(robot, recording)[: len(plan.commands)]
     ticks_hz = rate_hz or _ticks_hz(found)
-    commands = [
-        _measured_command(plan, planned, one, readings, named, ticks_hz)
-        for planned, one in zip(plan.commands, found, strict=True)
-    ]
+    with np.errstate(invalid="ignore"):  # non-finite commands leave their limits open
+        commands = [
+            _measured_command(plan, planned, one, readings, named, ticks_hz)
+            for planned, one in zip(plan.commands, found, strict=True)
+        ]
     return Measures(inputs, tuple(commands))
 
 

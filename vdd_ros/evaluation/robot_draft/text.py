@@ -1,12 +1,11 @@
 """Writes a plan and its figures as the text of a robot file, with a comment for each decision of a person."""
 
-import json
 import math
-import re
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
+from vdd_ros.documents import yaml_text
 from vdd_ros.evaluation.robot_draft.measures import MeasuredCommand, MeasuredInput, Measures, rounded_up
 from vdd_ros.evaluation.robot_draft.plan import (
     FLOAT64_MULTI_ARRAY,
@@ -22,8 +21,6 @@ from vdd_ros.robot.quantities import VELOCITIES, quantity_of
 from vdd_ros.robot.yaml_section import QUESTION
 from vdd_ros.text import counted, printable
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_/.-]*")
-_WORDS = {"on", "off", "yes", "no", "true", "false", "null", "y", "n"}
 _STEP_MARGIN = 1.5
 _LEAST_PAUSE_S = 1.0
 """Shortest pause of commands that may lie between two episodes."""
@@ -47,7 +44,7 @@ def draft_text(plan: Plan, measures: Measures, bag: str, *, name: str, bags: int
         f"# Robot file, begun from {printable(bag)}. docs/robot_file.md explains every key.",
         f"# Replace each {QUESTION}: until then the file is refused. Check each line that ends in a question mark.",
         "",
-        f"name: {_quoted(name)}  # name of this robot's demonstrations and policies?",
+        f"name: {yaml_text(name)}  # name of this robot's demonstrations and policies?",
         *_rate(measures),
         "",
         "inputs:",
@@ -99,22 +96,22 @@ def _demonstrations(plan: Plan, measures: Measures) -> Iterator[str]:
     sparse = [name for name, one in found if one.is_sparse] if len(found) > 1 else []
     if sparse:
         yield f"  # {', '.join(sparse)}: sent only on changes? The last one stays in force."
-        kept = ", ".join(f"{_quoted(name)}: {{when_silent: keep}}" for name in sparse)
+        kept = ", ".join(f"{yaml_text(name)}: {{when_silent: keep}}" for name in sparse)
         yield f"  commands: {{{kept}}}"
     yield "  # Waits before the first motion, and from 0.5 s after the last one, are cut off. Does a wait matter?"
     yield "  trim: {until: first_motion, after_s: 0.5}"
 
 
 def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> Iterator[str]:
-    yield f"  {_quoted(one.name)}:"
-    yield f"    topic: {_quoted(one.topic.name)}"
+    yield f"  {yaml_text(one.name)}:"
+    yield f"    topic: {yaml_text(one.topic.name)}"
     yield f"    type: {one.topic.type}"
     rate = f"it comes at {figures.rate_hz:.4g} Hz"
     yield f"    max_age_s: {figures.max_age_s:g}  # {rate}; how long may the robot move blindly?"
     if figures.foreign_clock:
         yield "    stamp: arrival  # its stamps are from another clock; can that be synchronised?"
     if one.frame:
-        yield f"    # frame: base_link  # recorded in {_quoted(one.frame)}; in which frame does the policy need it?"
+        yield f"    # frame: base_link  # recorded in {yaml_text(one.frame)}; in which frame does the policy need it?"
     yield "    entries:"
     slides = one.topic.type == JOINT_STATE
     for number, (entry, low, high) in enumerate(zip(one.entries, figures.low, figures.high, strict=True)):
@@ -126,8 +123,8 @@ def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> 
 
 
 def _entry(entry: PlannedEntry) -> str:
-    places = ", ".join(f"{key}: {_quoted(value)}" for key, value in entry.place.items())
-    return f"{_quoted(entry.name)}: {{{places}, unit: {_quoted(entry.unit)}}}"
+    places = ", ".join(f"{key}: {yaml_text(value)}" for key, value in entry.place.items())
+    return f"{yaml_text(entry.name)}: {{{places}, unit: {yaml_text(entry.unit)}}}"
 
 
 def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
@@ -152,13 +149,13 @@ def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
     else:
         yield "commands:"
         for command, figures in found:
-            yield f"  {_quoted(command.name)}:"
+            yield f"  {yaml_text(command.name)}:"
             yield from (f"  {line}" for line in _command(plan, command, figures))
 
 
 def _command(plan: Plan, command: PlannedCommand, figures: MeasuredCommand) -> Iterator[str]:
     moving = quantity_of(command.units[0]) in VELOCITIES
-    yield f"  topic: {_quoted(command.topic.name)}  # {figures.rate_hz:.4g} Hz; is this the command?"
+    yield f"  topic: {yaml_text(command.topic.name)}  # {figures.rate_hz:.4g} Hz; is this the command?"
     yield f"  type: {command.topic.type}"
     yield f"  on_loss: {'zero' if moving else 'hold'}  # what stops the robot when commanding is interrupted?"
     if find_message(command.topic.type).has_header:
@@ -199,24 +196,34 @@ def _command_entry(
         name, unit = (None, "") if entry is None else (entry.place.get("joint", entry.name), entry.unit)
     low, high = float(figures.low[index]), float(figures.high[index])
     if low >= high and (still := _fixed(command, figures, index)) is not None and name is not None:
-        measured = f", measured: {_quoted(entry.name)}" if entry else ""
-        fixed = f"name: {_quoted(name)}, fixed: {low:.6g}, unit: {_quoted(unit)}, max_step: {still:g}{measured}"
+        measured = f", measured: {yaml_text(entry.name)}" if entry else ""
+        fixed = f"name: {yaml_text(name)}, fixed: {low:.6g}, unit: {yaml_text(unit)}, max_step: {still:g}{measured}"
         return f"{{{fixed}}}  # it never moves in the bag: commanded but not learned?"
     step = rounded_up(_STEP_MARGIN * float(figures.step[index]), 2)
+    is_open = low >= high or not math.isfinite(low) or not math.isfinite(high)
     values = {
-        "name": _OPEN if name is None else _quoted(name),
-        "action": _quoted(f"{name or f'number_{index}'}_command"),
-        "unit": _quoted(unit) if unit else _OPEN,
-        "low": _OPEN if low >= high else _number(low, down=True),
-        "high": _OPEN if low >= high else _number(high, down=False),
-        "max_step": f"{step:g}" if step > 0 else _OPEN,
+        "name": _OPEN if name is None else yaml_text(name),
+        "action": yaml_text(f"{name or f'number_{index}'}_command"),
+        "unit": yaml_text(unit) if unit else _OPEN,
+        "low": _OPEN if is_open else _number(low, down=True),
+        "high": _OPEN if is_open else _number(high, down=False),
+        "max_step": f"{step:g}" if 0 < step < math.inf else _OPEN,
     }
     if entry is not None:
-        values["measured"] = _quoted(entry.name)
-    hint = f"  # always {low:.6g} in the bag" if low >= high else ""
-    if low < high and unit and is_slow(_STEP_MARGIN * float(figures.step[index]) * figures.ticks_hz, unit):
-        hint = f"  # it hardly moves in the bag: `fixed: {(low + high) / 2:.4g}`, or a larger max_step?"
-    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
+        values["measured"] = yaml_text(entry.name)
+    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + _hint(figures, index, unit)
+
+
+def _hint(figures: MeasuredCommand, index: int, unit: str | None) -> str:
+    """Return a comment on the limits of a command's number; empty if there is no doubt."""
+    low, high = float(figures.low[index]), float(figures.high[index])
+    if low >= high:
+        return f"  # always {low:.6g} in the bag"
+    if not math.isfinite(low) or not math.isfinite(high):
+        return "  # not always finite in the bag"
+    if unit and is_slow(_STEP_MARGIN * float(figures.step[index]) * figures.ticks_hz, unit):
+        return f"  # it hardly moves in the bag: `fixed: {(low + high) / 2:.4g}`, or a larger max_step?"
+    return ""
 
 
 def _fixed(command: PlannedCommand, figures: MeasuredCommand, index: int) -> float | None:
@@ -234,12 +241,6 @@ def _number(value: float, *, down: bool) -> str:
     scale = 10.0 ** (2 - math.floor(math.log10(abs(value)))) if value else 1.0
     rounded = (math.floor if down else math.ceil)(value * scale) / scale
     return f"{rounded:.4g}"
-
-
-def _quoted(text: str) -> str:
-    """Return text for YAML, in quotes if necessary."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else json.dumps(text)
 
 
 def _topic(name: str) -> str:
