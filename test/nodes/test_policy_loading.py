@@ -26,7 +26,7 @@ def test_a_node_that_had_to_build_engines_warns(
     loaded = load(str(nan_policy), RobotFile.load(AVOIDING), parameters, "/arm/policy")
     assert loaded.info["machine"]["binding"] == "host"
     said = capfd.readouterr().err
-    assert ("[arm.policy]: TensorRT had to build 1 engines" in said) == bool(built)
+    assert ("[arm.policy]: TensorRT had to build 1 engine " in said) == bool(built)
     assert ("vdd prebuild" in said) == bool(built)
 
 
