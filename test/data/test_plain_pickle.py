@@ -141,7 +141,7 @@ def test_every_damaged_byte_is_refused_or_gives_plain_values(tmp_path: Path) -> 
         (b"\x80\x04h\x05.", "is not a readable pickle"),
         (b"\x80\x040.", "is not a readable pickle"),
         (b"\x80\x04u.", "is not a readable pickle"),
-        (b"cnumpy\nndarray\n(I2\ntR.", "it makes an array in a way that numpy does not write"),
+        (b"cnumpy\nndarray\n(I2\ntR.", "it makes an array in a way unknown to numpy"),
     ],
 )
 def test_steps_that_make_something_else_are_refused(tmp_path: Path, content: bytes, match: str) -> None:

@@ -175,7 +175,7 @@ def test_a_node_is_not_activated_without_a_server(gripper: Gripper) -> None:
     gripper.node.trigger_configure()
     gripper.node.trigger_activate()
     assert gripper.node.state == "inactive"
-    assert f"nobody serves the action /{NAME}" in gripper.node.failure
+    assert f"the action /{NAME} (control_msgs/action/GripperCommand) has no server" in gripper.node.failure
 
 
 def test_while_its_server_is_gone_nothing_is_commanded(
@@ -189,7 +189,7 @@ def test_while_its_server_is_gone_nothing_is_commanded(
     commands, obstructed = gripper.counter("commands"), gripper.counter("obstructed")
     gripper.wait(lambda: gripper.counter("obstructed") > obstructed + 2, "more of them")
     assert gripper.counter("commands") == commands
-    assert f"nobody serves the action /{NAME} any more" in diagnose(gripper.node, bench).message
+    assert f"the action /{NAME} no longer has a server" in diagnose(gripper.node, bench).message
     other = serve()
     gripper.wait(lambda: other.goals, "the goal again")
     assert other.positions == pytest.approx([0.5])
