@@ -1,8 +1,7 @@
-"""Files that are written whole or not at all, and locks against a second writer.
+"""Files that are written whole or not at all.
 
 A file is written beside its target under a name of its own, `.NAME.PID-RANDOM.partial`, flushed to the disk and
-renamed. A lock is a hidden file with an advisory lock (flock) and the name of its holder; the kernel releases it when
-the process ends for any reason.
+renamed.
 """
 
 import errno
@@ -12,18 +11,14 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import stat
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vdd_ros.errors import HeldError
-from vdd_ros.text import printable
+from vdd_ros.locks import is_same, locking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,12 +26,9 @@ if TYPE_CHECKING:
 PARTIAL = ".partial"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a full disk, or of a file at its size limit."""
-LOCK_FILE = ".vdd_ros.lock"
 UPDATE_WAIT_S = 60.0
-_POLL_S = 0.01
 _NAME_BYTES = 200
 """Bytes of the target's name kept in the name of its partial file; file systems allow 255 bytes in all."""
-_NOTE_BYTES = 600
 _OLD = "old"
 """Name of the replaced folder inside a partial folder."""
 _open_partials: set[str] = set()
@@ -177,7 +169,7 @@ def _create_partial(target: Path) -> tuple[Path, int]:
         handle = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
         with suppress(OSError):  # without locks the process number must suffice
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_same(handle, aside):
+        if is_same(handle, aside):
             return aside, handle
         os.close(handle)  # another process removed it as a leftover before it was locked
         _open_partials.discard(str(aside))
@@ -301,29 +293,6 @@ def flush_folder(folder: Path) -> None:
 
 
 @contextmanager
-def holding(folder: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
-    """Lock a folder against other processes while the block runs; the lock ends with the process.
-
-    Args:
-        folder: Created if missing, and then removed if still empty at the end.
-        shared: Share the lock with other shared holders, but not with an exclusive one.
-        wait_s: Longest wait for the lock, in seconds.
-
-    Raises:
-        HeldError: Another process holds it; the message names it.
-    """
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with locking(folder / LOCK_FILE, f"the folder '{folder}'", shared=shared, wait_s=wait_s):
-            yield
-    finally:
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
-
-
-@contextmanager
 def updating(file: Path, wait_s: float = UPDATE_WAIT_S) -> Iterator[None]:
     """Lock a file against other writers while the block reads and replaces it, so that no other change is lost.
 
@@ -338,89 +307,3 @@ def updating(file: Path, wait_s: float = UPDATE_WAIT_S) -> Iterator[None]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with locking(target.with_name(f"{_partial_stem(target)}lock"), f"the file '{file}'", wait_s=wait_s):
         yield
-
-
-@contextmanager
-def locking(lock: Path, what: str, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, created and removed here; `what` names the protected object in errors.
-
-    Raises:
-        HeldError: Another process holds it; the message names it.
-        OSError: The file cannot be created, or its file system has no locks.
-    """
-    handle = _acquire(lock, what, shared, time.monotonic() + wait_s)
-    try:
-        yield
-    finally:
-        _release(lock, handle)
-
-
-def _acquire(lock: Path, what: str, shared: bool, deadline: float) -> int:
-    """Open and lock a file, and write this process's identity into it; a link is refused, not followed."""
-    handle = -1
-    try:
-        while True:
-            handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-            if _try_lock(handle, shared):
-                if _is_same(handle, lock):
-                    _note_holder(handle)
-                    return handle
-            elif time.monotonic() >= deadline:
-                raise HeldError(f"{what} is in use by {_holder(handle)}; wait until that has ended or name another")
-            else:
-                time.sleep(_POLL_S)
-            os.close(handle)  # its holder may have removed it: try again with the new file of that name
-            handle = -1
-    except BaseException as error:
-        if handle >= 0:
-            os.close(handle)
-        if isinstance(error, OSError):
-            reason = f"locking failed here ({error.strerror}); name another place"
-            raise OSError(error.errno, reason, str(lock)) from error
-        raise
-
-
-def _try_lock(handle: int, shared: bool) -> bool:
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _release(lock: Path, handle: int) -> None:
-    """Remove a lock file unless others share it, and free it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_same(handle, lock):
-            lock.unlink()
-    except OSError:  # shared, or the folder is gone: the lock is released in any case
-        pass
-    finally:
-        os.close(handle)
-
-
-def _is_same(handle: int, file: Path) -> bool:
-    """Return whether an open file is still the one of that name."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.lstat(file))
-    except FileNotFoundError:
-        return False
-
-
-def _note_holder(handle: int) -> None:
-    command = " ".join([Path(sys.argv[0] or "python").name, *sys.argv[1:]])
-    note = f"{os.getpid()} {socket.gethostname()} {command}".encode(errors="replace")
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, note[:_NOTE_BYTES], 0)
-
-
-def _holder(handle: int) -> str:
-    """Describe the holder of a lock: process, command, and computer if it is another one."""
-    note = os.pread(handle, _NOTE_BYTES, 0).decode(errors="replace")
-    pid, _, rest = note.partition(" ")
-    host, _, command = rest.partition(" ")
-    if not pid.isdecimal():
-        return "another process"
-    place = "" if host == socket.gethostname() else f" on {host}"
-    return f"process {pid}{printable(place)} ({printable(command)})"

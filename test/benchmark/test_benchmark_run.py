@@ -27,11 +27,11 @@ from vdd_ros.benchmark.methods.runner import Runner
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.files import LOCK_FILE, holding
 from vdd_ros.learning.fit.checkpoint import STATE_FILE, load_tensors
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.kinds import DIFFUSION
 from vdd_ros.learning.methods.trainer import Trainer
+from vdd_ros.locks import LOCK_FILE, holding
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.tasks import get_task
 

@@ -245,7 +245,7 @@ def test_no_appended_result_is_lost(tmp_path: Path) -> None:
 HOLDING = """
 import sys
 from pathlib import Path
-from vdd_ros.files import holding
+from vdd_ros.locks import holding
 
 with holding(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
     print("ready", flush=True)
@@ -254,7 +254,7 @@ with holding(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
 
 
 def test_a_folder_is_one_process_s(tmp_path: Path) -> None:
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
 
     folder = tmp_path / "run"
     with ready(start(HOLDING, folder, "alone")) as holder:
@@ -269,7 +269,7 @@ def test_a_folder_is_one_process_s(tmp_path: Path) -> None:
 
 
 def test_a_shared_folder_is_free_when_the_last_one_ends(tmp_path: Path) -> None:
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
 
     with ready(start(HOLDING, tmp_path, "shared")) as holder:
         with holding(tmp_path, shared=True):
@@ -285,7 +285,7 @@ def test_a_shared_folder_is_free_when_the_last_one_ends(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
 
     order: list[str] = []
 
@@ -303,7 +303,7 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
-    from vdd_ros.files import LOCK_FILE, holding
+    from vdd_ros.locks import LOCK_FILE, holding
 
     (tmp_path / "precious").write_text("kept")
     (tmp_path / LOCK_FILE).symlink_to("precious")

@@ -32,6 +32,7 @@ SHARED_MODULES = (
     "features",
     "file_kinds",
     "files",
+    "locks",
     "console",
     "middleware",
     "places",

@@ -9,7 +9,7 @@ import numpy as np
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.data.joining import joined
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.files import holding
+from vdd_ros.locks import holding
 from vdd_ros.text import printable
 
 TRAIN, HELD_OUT = "train", "held_out"

@@ -9,7 +9,7 @@ from vdd_ros.console import tell
 from vdd_ros.documents import read_json, write_json
 from vdd_ros.earlier import PREVIOUS, drop_earlier, earlier, set_aside
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.files import LOCK_FILE, holding
+from vdd_ros.locks import LOCK_FILE, holding
 from vdd_ros.text import printable
 
 REPORT = "report.json"

@@ -8,7 +8,7 @@ import numpy as np
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.errors import DemonstrationError, TaskError
-from vdd_ros.files import holding
+from vdd_ros.locks import holding
 from vdd_ros.progress import progress
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.rollout import Rollouts, replay

@@ -14,7 +14,8 @@ from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.data.joining import joined
 from vdd_ros.documents import json_object, read_json, write_json
 from vdd_ros.errors import ConfigurationError, DemonstrationError
-from vdd_ros.files import NO_ROOM, holding
+from vdd_ros.files import NO_ROOM
+from vdd_ros.locks import holding
 from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag

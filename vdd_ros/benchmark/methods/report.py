@@ -10,8 +10,9 @@ from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.summary import group, settings_apart
 from vdd_ros.benchmark.methods.tables import TABLES
 from vdd_ros.benchmark.speed.command import draw_comparison, section
-from vdd_ros.files import UPDATE_WAIT_S, holding, replacing
+from vdd_ros.files import UPDATE_WAIT_S, replacing
 from vdd_ros.host.facts import MachineFacts
+from vdd_ros.locks import holding
 from vdd_ros.text import counted
 
 REPORT_FILE = "benchmark.md"

@@ -104,7 +104,7 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
 def _run_trials(args: argparse.Namespace, results: Path) -> int:
     from vdd_ros.benchmark.methods.runner import Runner
     from vdd_ros.benchmark.methods.suite import find_demonstrations, measure_latency, run_trials
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
     from vdd_ros.workers import workers
 
     settle_worker_threads(args)

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from vdd_ros.benchmark.methods.runner import Runner
     from vdd_ros.benchmark.methods.suite import find_demonstrations
     from vdd_ros.benchmark.speed.command import compare_speed, table
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
     from vdd_ros.workers import InProcess
 
     args.task = args.task or task_of(args.demos)
@@ -108,7 +108,7 @@ def _against(args: argparse.Namespace) -> int:
 
     from vdd_ros.benchmark.speed.against import compare_checkouts
     from vdd_ros.benchmark.speed.comparison import table
-    from vdd_ros.files import holding
+    from vdd_ros.locks import holding
 
     if args.demos is None:
         raise ConfigurationError("--against compares checkouts on the same data; give it: --demos PATH")

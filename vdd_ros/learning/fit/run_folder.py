@@ -16,12 +16,13 @@ from vdd_ros.data.demonstrations import FILE_NAME, DemonstrationSet
 from vdd_ros.documents import read_json
 from vdd_ros.earlier import drop_earlier, set_aside
 from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
-from vdd_ros.files import holding, replacing
+from vdd_ros.files import replacing
 from vdd_ros.learning.fit.checkpoint import METADATA_FILE, MODEL_FILE, SETTINGS_FILE, STATE_FILE, Model, check_tensors
 from vdd_ros.learning.fit.data_link import LINK_FILE, write_link
 from vdd_ros.learning.fit.distributed import is_first, refuse_several, wait_for_all
 from vdd_ros.learning.fit.shapes import shapes_only
 from vdd_ros.learning.fit.training_loop import has_state
+from vdd_ros.locks import holding
 from vdd_ros.text import printable
 
 Config = TypeVar("Config")
