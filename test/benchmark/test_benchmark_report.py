@@ -164,7 +164,7 @@ def test_a_newer_cell_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
         (json.dumps([{**record("em"), "success": float("nan")}]), "the success 'nan', which cannot be"),
         (json.dumps([{**record("em"), "entropy_interval": [0.5]}]), "the entropy_interval .* which cannot be"),
         (json.dumps([{**record("em"), "machine": []}]), "the machine .* which cannot be"),
-        (json.dumps([{**record("em"), "method": ["em"]}]), "the method .* which is none"),
+        (json.dumps([{**record("em"), "method": ["em"]}]), "the method .* which is unknown"),
         ("{}", "not a list of objects"),
         ("[1]", "not a list of objects"),
         ('[{"task": "avoiding"}]', "trial 0 of .* lacks backbone"),

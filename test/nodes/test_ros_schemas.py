@@ -89,7 +89,7 @@ def test_the_form_of_a_type() -> None:
     assert form is message_format("sensor_msgs/msg/JointState")
     sent = joint_state(3)
     assert form.message(serialize_message(sent)) == sent
-    with pytest.raises(ObservationError, match="3 bytes are no sensor_msgs/msg/JointState"):
+    with pytest.raises(ObservationError, match="3 bytes are not a sensor_msgs/msg/JointState"):
         form.message(b"\0\1\0")
     with pytest.raises(RobotFileError, match="did you mean"):
         message_format("sensor_msgs/msg/JointStates")

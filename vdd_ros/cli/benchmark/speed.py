@@ -68,11 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--busy", type=Whole(0, 1024), default=0, metavar="N", help="also time trainings beside N busy processes"
     )
     other.add_argument(
-        "--seeds", type=Whole(most=1000), default=1, help="whole trainings of each case (default: %(default)s)"
+        "--seeds", type=Whole(most=1000), default=1, help="whole trainings a case (default: %(default)s)"
     )
-    other.add_argument(
-        "--repeats", type=Whole(most=1000), metavar="N", help="timed trainings of each case (default: --seeds)"
-    )
+    other.add_argument("--repeats", type=Whole(most=1000), metavar="N", help="timed ones a case (default: --seeds)")
     other.add_argument(
         "--timed-steps", type=Whole(), default=150, metavar="N", help="of each timed training (default: %(default)s)"
     )
