@@ -71,9 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=Whole(most=1000), default=1, help="whole trainings a case (default: %(default)s)"
     )
     other.add_argument("--repeats", type=Whole(most=1000), metavar="N", help="timed ones a case (default: --seeds)")
-    other.add_argument(
-        "--timed-steps", type=Whole(), default=150, metavar="N", help="of each timed training (default: %(default)s)"
-    )
+    other.add_argument("--timed-steps", type=Whole(), default=150, metavar="N", help="of a timed one (default: 150)")
     other.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each policy (default: %(default)s)")
 
 
