@@ -11,6 +11,7 @@ from vdd_ros.benchmark.speed import against
 from vdd_ros.benchmark.speed.against import CheckoutComparison, run_comparison
 from vdd_ros.benchmark.speed.checkouts import Checkout, Processes, busy_neighbours
 from vdd_ros.benchmark.speed.comparison import ComparisonRecord, Result, Timing, table
+from vdd_ros.benchmark.speed.comparison_report import keep
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, ProcessError
 from vdd_ros.host.threads import SLEEPING
@@ -100,6 +101,16 @@ def test_times_may_be_taken_of_fewer_seeds(tmp_path: Path) -> None:
     assert [name for name, *_ in timed] == ["one", "two"] * 5
     assert [len(record.timings["this"][name][0]) for name in ("teacher", "student", "full_student")] == [1, 1, 1]
     assert len(record.results["this"]["teacher"]) == 2
+
+
+def test_record_and_figure_are_kept(tmp_path: Path) -> None:
+    record = run_two(tmp_path, {"seeds": 1})
+    keep(record, tmp_path / "report", tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found == json.loads((tmp_path / "report" / "speed_against.json").read_text())
+    assert [case["title"] for case in found["cases"]] == [case.title for case in record.cases]
+    figure = (tmp_path / "report" / "speed_against.png").read_bytes()
+    assert figure.startswith(b"\x89PNG")
 
 
 def test_what_is_finished_is_not_made_again(tmp_path: Path) -> None:

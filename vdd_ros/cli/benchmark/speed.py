@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report",
         type=OutputFolder,
         metavar="DIR",
-        help="folder of the record and the figure (default: results; with --teacher-steps, that of --work)",
+        help="folder of the record and the figure (default: results; with --teacher-steps, that of --work; with "
+        "--against, none)",
     )
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
     other = parser.add_argument_group("against another checkout")
@@ -100,10 +101,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _against(args: argparse.Namespace) -> int:
     """Compare learning in this checkout with that in another, and print the table."""
-    from dataclasses import asdict
-
     from vdd_ros.benchmark.speed.against import compare_checkouts
     from vdd_ros.benchmark.speed.comparison import table
+    from vdd_ros.benchmark.speed.comparison_report import keep
     from vdd_ros.locks import holding
 
     if args.demos is None:
@@ -114,6 +114,5 @@ def _against(args: argparse.Namespace) -> int:
             args.against, args.demos, args.work, **{name: getattr(args, name) for name in settings}
         )
     show(table(record))
-    if args.json is not None:
-        write_json(args.json, asdict(record))
+    keep(record, args.report, args.json)
     return 0
