@@ -88,6 +88,20 @@ def test_a_running_robot_is_read_and_a_bag_of_it_as_well(bench: Bench, tmp_path:
     assert (recorded.ticks, recorded.spread_s) == (report.ticks, report.spread_s)
 
 
+def test_inputs_that_write_a_topic_differently_share_its_messages(bench: Bench) -> None:
+    document = robot_document()
+    joints = document["inputs"]["joints"]
+    elbow = joints["entries"].pop("elbow")
+    document["inputs"]["more"] = joints | {"topic": "/joint_states", "entries": {"elbow": elbow}}
+    arm = Arm(bench.node)
+    try:
+        found = captured_with(RobotFile.from_dict(document), {"/joint_states"})
+    finally:
+        arm.close()
+    contents = [one.content for one in found.received if one.topic == "/joint_states"]
+    assert len(contents) == len(set(contents))
+
+
 def test_other_types_and_other_quality_of_service_are_told(bench: Bench) -> None:
     """The joints are published as best effort, which the check hears, but a node with `qos: reliable` does not."""
     document = robot_document()

@@ -59,6 +59,9 @@ def compare_ticks(found: RawEpisode, expected: RawEpisode) -> None:
     assert not dropped.is_pair.any()
     assert dropped.seen.reasons() + found.skipped == expected.skipped
     assert dropped.seen.ever_blamed(dropped.inputs) | found.blamed == expected.blamed
+    assert max(dropped.seen.apart_s(), found.apart_s) == expected.apart_s
+    skewed = one.seen.states == STATES.index(SKEWED)
+    assert bits(one.seen.spread_s[skewed]) == bits(other.seen.spread_s[skewed])
     for place in ("inputs", "commands", "missing", "label", "begin_ns"):
         assert getattr(found, place) == getattr(expected, place), place
     pairs = one.is_pair

@@ -143,7 +143,11 @@ def test_an_interrupted_episode_is_divided_where_the_robot_file_says_so(
     assert starts == pytest.approx([0.0, 3.5], abs=0.011)
     assert ends == pytest.approx([2.0, 4.95], abs=0.011)
     assert bag["left_out"][0]["name"] == "bag:2"
-    assert "and shortest_s is 1; at least" in bag["left_out"][0]["reason"]
+    told = bag["left_out"][0]["reason"]
+    assert told.startswith(
+        "it has 12 pairs (0.60 s); at least shortest_s, 1 s, is needed; before it: joints (max_age_s"
+    )
+    assert "2.20 s after its start, 0.40 s in all" in told
     first, last = bag["episodes"]
     assert (first["interrupted"], first["cut_s"][1], last["cut_s"][0]) == ("", 0.0, 0.0)
     assert last["interrupted"].startswith("joints (max_age_s 0.2) had no new value 3.20 s after its start, 0.30 s in")
@@ -157,6 +161,49 @@ def test_a_part_of_an_interrupted_episode_may_be_as_short_as_the_robot_file_says
     sent = paused((2.0, 2.6), (3.0, 3.5))
     _, numbers = record(tmp_path, sent, when_interrupted="divide", shortest_s=0.3)
     assert names(numbers) == ["bag:1", "bag:2", "bag:3"]
+
+
+def test_an_interruption_at_the_end_is_told(tmp_path: Path) -> None:
+    _, numbers = record(tmp_path, paused((4.0, 6.0)), when_interrupted="divide")
+    assert names(numbers) == ["bag:1"]
+    (rest,) = numbers["bags"][0]["left_out"]
+    assert rest["name"] == "bag:2"
+    assert rest["reason"].startswith(
+        "the rest of the episode has no pair: joints (max_age_s 0.2) had no new value 4.20"
+    )
+
+
+def test_an_interruption_at_the_first_motion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent = [one for one in paused((0.2, 1.2)) if one.topic != "/commands"]
+    sent += [command(EPOCH_NS + k * 50 * MS + 30 * MS, (max(0.0, k - 14.0) / 40, 0.0)) for k in range(99)]
+    rules: dict[str, Any] = {"when_interrupted": "divide", "trim": {"until": "first_motion"}}
+    _, numbers = record(tmp_path, sent, **rules)
+    (found,) = numbers["bags"][0]["episodes"]
+    assert (found["name"], found["interrupted"][:38]) == ("bag:1", "joints (max_age_s 0.2) had no new valu")
+    assert "divided; interrupted before\n  bag:1: joints" in capsys.readouterr().err
+
+
+def test_each_reason_of_an_interruption_is_told(tmp_path: Path) -> None:
+    """The joints are silent, then the operator."""
+    sent = [one for one in paused((2.0, 3.0)) if one.topic != "/commands" or not 3 * S < one.at_ns - EPOCH_NS < 4 * S]
+    _, numbers = record(tmp_path, sent, when_interrupted="divide", shortest_s=0.5)
+    told = numbers["bags"][0]["episodes"][1]["interrupted"]
+    assert told.startswith(
+        "joints (max_age_s 0.2) had no new value 2.20 s after its start, 0.80 s in all; then no comm"
+    )
+    assert "within 0.25 s of an observation 3.00 s after its start, 0.80 s in all" in told
+
+
+def test_advice_to_divide_is_for_files_that_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the first motion on, there is no pair."""
+    sent = [one for one in paused((2.0, 6.0)) if one.topic != "/commands"]
+    sent += [command(EPOCH_NS + k * 50 * MS + 30 * MS, (max(0.0, k - 50.0) / 40, 0.0)) for k in range(99)]
+    write_recording(tmp_path / "bag", sorted(sent, key=lambda one: one.at_ns))
+    rules: dict[str, Any] = {"when_interrupted": "divide", "trim": {"until": "first_motion"}}
+    assert convert(tmp_path, tmp_path / "bag", demonstrations=rules) != 0
+    told = capsys.readouterr().err
+    assert "joints (max_age_s 0.2) had no new value 0.00 s after its start" in told
+    assert "`when_interrupted: divide`" not in told
 
 
 def test_by_default_an_interrupted_episode_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +230,26 @@ def two_sensors(late_s: float) -> tuple[list[Sent], dict[str, Any]]:
     entries = {"wrist": {"joint": "wrist", "interface": "position", "unit": "rad"}}
     given = document()["inputs"]
     return sent, given | {"wrist": given["joints"] | {"topic": "/wrist", "entries": entries, "max_age_s": 0.3}}
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_the_largest_spread_is_that_of_ticks_that_are_too_far_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, by_columns: bool
+) -> None:
+    """Neither that of ticks before the first message, nor that of ticks with an old input."""
+    if not by_columns:
+        monkeypatch.setattr("vdd_ros.recordings.bag_conversion.why_not_by_columns", lambda _: "a test says so")
+    sent, inputs = two_sensors(0.15)
+    sent.sort(key=lambda one: one.at_ns)
+    late = [one for one in sent if one.topic != "/wrist" or one.at_ns - EPOCH_NS > S]
+    write_recording(tmp_path / "late", late)
+    assert convert(tmp_path, tmp_path / "late", inputs=inputs, max_skew_s=0.001) != 0
+    assert "at every tick with a command, at most 0.148 s" in capsys.readouterr().err
+    silent = [one for one in sent if one.topic != "/wrist" or not 2.3 * S < one.at_ns - EPOCH_NS < 3 * S]
+    write_recording(tmp_path / "silent", silent)
+    assert convert(tmp_path, tmp_path / "silent", inputs=inputs, max_skew_s=0.06) != 0
+    told = capsys.readouterr().err
+    assert "2.05 s after its start, 0.45 s in all, at most 0.298 s; then wrist (max_age_s 0.3) had no new value" in told
 
 
 @pytest.mark.parametrize("by_columns", [True, False])
@@ -228,9 +295,18 @@ def test_what_an_episode_waited_for_is_named(tmp_path: Path, capsys: pytest.Capt
     assert "They waited for the first message of the command (1 episode)" in told.err
 
 
+def test_the_median_of_an_even_number_of_lengths_is_between_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in (("long", 3.0), ("short", 2.0)):
+        write_recording(tmp_path / "bags" / name, drive(seconds))
+    assert convert(tmp_path, tmp_path / "bags") == 0
+    assert "steps     40 to 60, median 50" in capsys.readouterr().out
+
+
 def test_short_episodes_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, seconds in (("long", 2.0), ("short", 0.5)):
         write_recording(tmp_path / "bags" / name, drive(seconds))
     assert convert(tmp_path, tmp_path / "bags", demonstrations={"shortest_s": 1.0}) == 0
     assert len(DemonstrationSet.load(tmp_path / "D").lengths) == 1
-    assert "short: it has 10 pairs (0.50 s), and shortest_s is 1" in capsys.readouterr().err
+    assert "short: it has 10 pairs (0.50 s); at least shortest_s, 1 s, is needed" in capsys.readouterr().err

@@ -122,10 +122,25 @@ def test_a_joint_that_hardly_moved_is_told() -> None:
     assert text.startswith(
         "is 1.75e-05 rad by `limits: from_demonstrations`, 0.000873 rad in a second: shoulder hardly"
     )
-    assert "`fixed: -0.3927`" in text
+    assert text.endswith("give `max_step`")  # it was in other places, too
     given["command"]["entries"][0]["max_step"] = 1e-5
     robot = RobotFile.from_dict(given)
     assert not list(hardly_moved(robot.commands, robot.limited(ACTION, PERIOD_S, steps).commands, 1 / PERIOD_S))
+
+
+@pytest.mark.parametrize(("own", "advice"), [({}, "`fixed: 0.005`"), ({"low": -1.0, "high": 1.0}, "")])
+def test_a_joint_is_only_fixed_where_it_was_demonstrated(own: dict[str, float], advice: str) -> None:
+    """The middle of limits that the file gives is another place."""
+    given = document(limits="from_demonstrations")
+    given["command"]["entries"][1] |= own
+    robot = RobotFile.from_dict(given)
+    steps = {"shoulder_target": 10.0, "elbow_target": 1e-6}
+    resolved = robot.limited(ACTION, PERIOD_S, steps).commands
+    ((_, text),) = hardly_moved(robot.commands, resolved, 1 / PERIOD_S)
+    assert text.partition("give `max_step`")[2].removeprefix(", or command it without learning: ") == advice
+    with pytest.raises(RobotFileError, match=r"must be above 0: give it") as told:
+        robot.limited(ACTION, PERIOD_S, steps | {"elbow_target": 0.0})
+    assert ("`fixed: 0.005`" in str(told.value)) == bool(advice)
 
 
 @pytest.mark.parametrize(("speed", "unit", "expected"), [(0.5, "deg", True), (0.6, "deg", False), (0.9, "mm", True)])

@@ -123,7 +123,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "same": ({"transform": {"parent": "a", "child": "/a"}}, r"transform.child: is 'a', which is also the parent"),
     "child": ({"transform": {"parent": "a"}}, r"transform.child: is missing; write it as in `child: tool0`"),
     "more": ({"transform": {"parent": "a", "child": "b", "at": 1}}, r"transform.at"),
-    "static": ({"topic": "/tf_static"}, r"topic: is /tf_static, whose transforms never change"),
+    "static": ({"topic": "/tf_static"}, r"topic: is /tf_static, whose transforms never change.*constant: 0.72"),
+    "relative": ({"topic": "tf_static"}, r"topic: is tf_static, whose transforms never change"),
+    "in a namespace": ({"topic": "/arm/tf_static"}, r"topic: is /arm/tf_static, whose transforms never change"),
+    "no frame": (
+        {"transform": {"parent": "/", "child": "b"}},
+        r"transform.parent: is '/', which names no frame; write",
+    ),
+    "array": (
+        {"entries": {"all": {"field": "transform.translation.z", "shape": [1], "unit": "m"}}},
+        r"entries.all.shape: is for arrays; a transform has single numbers; leave it out",
+    ),
     "unit": ({"entries": {"z": {"field": "transform.translation.z", "unit": "rad"}}}, "length"),
 }
 
@@ -133,6 +143,27 @@ def test_what_a_robot_file_must_not_say(case: str) -> None:
     given, expected = REFUSED[case]
     with pytest.raises(RobotFileError, match=expected):
         RobotFile.from_dict(document(**given))
+
+
+def test_advice_to_leave_a_key_out_shows_no_line_with_it() -> None:
+    with pytest.raises(RobotFileError) as told:
+        RobotFile.from_dict(document(frame="base"))
+    assert str(told.value).endswith("the frame is its `parent`; leave it out")
+
+
+def test_fields_of_a_transform_need_the_key() -> None:
+    given = document()
+    del given["inputs"]["tool"]["transform"]
+    with pytest.raises(RobotFileError, match=r"inputs.tool.transform: is missing; .*`transform: {parent: base_link"):
+        RobotFile.from_dict(given)
+
+
+@pytest.mark.parametrize("field", ["child_frame_id", "transform.translation", "pose.position.x"])
+def test_a_wrong_field_is_told_with_the_type_of_the_message(field: str) -> None:
+    entries = {"x": {"field": field, "unit": "m"}, "z": ENTRIES["z"]}
+    with pytest.raises(RobotFileError, match="TransformStamped") as told:
+        channel(entries=entries).check(schema(TF).blank())
+    assert "Namespace" not in str(told.value)
 
 
 def test_it_cannot_be_simulated() -> None:

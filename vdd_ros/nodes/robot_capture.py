@@ -111,9 +111,9 @@ def _listen(node: Node, types: dict[str, str], duration_s: float) -> list[Serial
     def take(topic: str, form: MessageFormat, content: bytes, received_s: float) -> None:
         received.append(SerializedMessage(topic, round(received_s * 1e9) or time.time_ns(), content, form))
 
-    for topic, kind in types.items():
+    for topic, kind in dict.fromkeys((str(node.resolve_topic_name(topic)), kind) for topic, kind in types.items()):
         profile = STATIC if topic == TF_STATIC else EVERY_MESSAGE
-        callback = partial(take, str(node.resolve_topic_name(topic)), message_format(kind))
+        callback = partial(take, topic, message_format(kind))
         inputs.add(message_class(kind), topic, callback, profile, raw=True)
     end = time.monotonic() + duration_s
     while (left := end - time.monotonic()) > 0:

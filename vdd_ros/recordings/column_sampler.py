@@ -98,6 +98,7 @@ class ColumnSampler:
         self._parts: list[Seen] = []
         self._skipped: Counter[str] = Counter()
         self._blamed: set[str] = set()
+        self._apart_s = 0.0
         self._runs = self._has_pair = False
         self._label = ""
         self._part_ns = self._number = self._judged_ns = self._last_ns = 0
@@ -233,6 +234,7 @@ class ColumnSampler:
         skipped = seen.taken(settled)
         self._skipped += skipped.reasons()
         self._blamed |= skipped.ever_blamed(list(self._inputs))
+        self._apart_s = max(self._apart_s, skipped.apart_s())
         self._parts = [seen.taken(~settled)]
 
     def _divide(self, block: MessageBlock, ticks: Ints) -> None:
@@ -293,7 +295,7 @@ class ColumnSampler:
 
     def _begin_part(self, now_ns: int) -> None:
         self._part_ns, self._has_pair = now_ns, False
-        self._skipped, self._blamed = Counter(), set()
+        self._skipped, self._blamed, self._apart_s = Counter(), set(), 0.0
         for column, _ in self._read:
             column.count_anew()
 
@@ -308,6 +310,7 @@ class ColumnSampler:
                 self._ticks(seen, following),
                 self._skipped,
                 frozenset(self._blamed),
+                self._apart_s,
                 {name: one.traffic for name, one in self._inputs.items()},
                 {name: command.traffic for name, command in self._commands.items()},
                 self._missing(seen),

@@ -19,6 +19,7 @@ from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import ALONE
 from vdd_ros.robot.demonstrations import STARTS
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.text import counted
 
 MOTION = 1e-3
 """Share of a command's range by which it must differ to count as motion."""
@@ -48,7 +49,7 @@ class Episode:
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
         awaited: Input or command that it waited for at its beginning; empty if none.
-        interrupted: For a part of an episode: why the preceding part ended; otherwise empty.
+        interrupted: For a part of an episode: the interruption before it; otherwise empty.
     """
 
     observation: Floats
@@ -97,25 +98,27 @@ class EpisodeRules:
             runs = _runs(ticks.is_pair)
             broken = self._interruption(raw, ticks, np.flatnonzero(~ticks.is_pair))
             if broken and not (self._rules.divides and runs):
-                raise LeftOutError(f"{broken}; `when_interrupted: divide` keeps the parts before and after")
+                instead = "" if self._rules.divides else "; `when_interrupted: divide` keeps the parts before and after"
+                raise LeftOutError(broken + instead)
         except LeftOutError as error:
             yield "", error
             return
-        counted = False
+        has_counts = False
         for number, run in enumerate(runs):
             name = str(number + 1) if broken else ""
-            before = np.arange(runs[number - 1].stop, run.start) if number else np.arange(0)
+            interrupted = self._interruption(raw, ticks, np.arange(runs[number - 1].stop if number else 0, run.start))
             try:
                 found = self._episode(raw, ticks.taken(run), is_part=bool(broken))
             except LeftOutError as error:
-                yield name, error
+                yield name, LeftOutError(f"{error}; before it: {interrupted}") if interrupted else error
                 continue
             before_s, behind_s = found.cut_s
             cut_s = before_s if run is runs[0] else 0.0, behind_s if run is runs[-1] else 0.0
-            alignment = found.alignment.without_counts() if counted else found.alignment
-            interrupted = self._interruption(raw, ticks, before)
-            counted = True
+            alignment = found.alignment.without_counts() if has_counts else found.alignment
+            has_counts = True
             yield name, replace(found, cut_s=cut_s, alignment=alignment, interrupted=interrupted)
+        if rest := self._interruption(raw, ticks, np.arange(runs[-1].stop, len(ticks))):
+            yield str(len(runs) + 1), LeftOutError(f"the rest of the episode has no pair: {rest}")
 
     def _kept_ticks(self, raw: RawEpisode) -> Ticks:
         """Return the ticks from the first pair to the last command, without waits."""
@@ -151,11 +154,15 @@ class EpisodeRules:
         return begin, max(end, begin + 1)
 
     def _interruption(self, raw: RawEpisode, ticks: Ticks, wrong: NDArray[np.int64]) -> str:
-        """Describe why ticks at some places are no pairs, by the first of them; empty if there are none."""
-        if not len(wrong):
-            return ""
+        """Describe why ticks at some places are no pairs, reason by reason; empty if there are none."""
+        states = ticks.seen.states[wrong]
+        firsts = np.sort(np.unique(states, return_index=True)[1])
+        return "; then ".join(self._why_wrong(raw, ticks, wrong[states == states[first]]) for first in firsts.tolist())
+
+    def _why_wrong(self, raw: RawEpisode, ticks: Ticks, wrong: NDArray[np.int64]) -> str:
+        """Describe why ticks at some places, at least one, are no pairs; all for the same reason."""
         place = int(wrong[0])
-        why, blame = ticks.why_not(place), ticks.blamed(place)
+        why, blame = ticks.why_not(place), ticks.blamed(wrong)
         after_s = int(ticks.seen.now_ns[place] - ticks.seen.now_ns[0]) * 1e-9
         lasted_s = len(wrong) / self._form.rate_hz
         where = f"{after_s:.2f} s after its start, {lasted_s:.2f} s in all"
@@ -183,8 +190,8 @@ class EpisodeRules:
     def _refuse_short(self, ticks: Ticks, shortest_s: float) -> None:
         lasts_s = len(ticks) / self._form.rate_hz
         if len(ticks) < LEAST_PAIRS or lasts_s < shortest_s:
-            least = f", and shortest_s is {shortest_s:g}" if shortest_s else ""
-            raise LeftOutError(f"it has {len(ticks)} pairs ({lasts_s:.2f} s){least}; at least {LEAST_PAIRS} are needed")
+            least = f"shortest_s, {shortest_s:g} s, is needed" if lasts_s < shortest_s else f"{LEAST_PAIRS} are needed"
+            raise LeftOutError(f"it has {counted(len(ticks), 'pair')} ({lasts_s:.2f} s); at least {least}")
 
     def _refuse_slow(self, ticks: Ticks) -> None:
         """Refuse commands that are too infrequent for the rate."""
@@ -240,7 +247,7 @@ class EpisodeRules:
                 refused = f"; {traffic.refused:,} were refused, first: {traffic.refusals}" if traffic.refused else ""
                 return f"no usable message of {_named(name)}{refused}"
         if states[SKEWED] > states[STALE] + states[DOUBTED]:
-            apart_s = float(raw.ticks.seen.spread_s.max(initial=0.0))
+            apart_s = max(raw.apart_s, raw.ticks.seen.apart_s())
             return (
                 f"the stamps of {' and '.join(sorted(raw.blamed | raw.ticks.seen.ever_blamed(raw.ticks.inputs)))} are "
                 f"further apart than max_skew_s, {self._max_skew_s:g} s, at every tick with a command, at most "

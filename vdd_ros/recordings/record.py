@@ -22,14 +22,14 @@ class EpisodeRecord:
     """An episode of the set.
 
     Attributes:
-        name: Name of its bag, followed by `#` and the label of its mark.
+        name: Name of its bag, followed by `#` and the label of its mark, and by `:` and the number of the part.
         pairs: Number of pairs.
         begin_s: Time of its first pair, in seconds since the epoch.
         cut_s: Time cut off before and after, in seconds.
         outside_limits: Commands outside the robot file's limits, by number of the command.
         alignment: Alignment in time.
         awaited: Input or command that it waited for at its beginning; empty if none.
-        interrupted: For a part of an episode: why the preceding part ended; otherwise empty.
+        interrupted: For a part of an episode: the interruption before it; otherwise empty.
     """
 
     name: str

@@ -13,7 +13,7 @@ from vdd_ros.recordings.commands import RecordedCommands
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.inputs import RecordedInputs, check_on_blank
 from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
-from vdd_ros.recordings.ticks import INTERRUPTED, WAITING, Tick
+from vdd_ros.recordings.ticks import INTERRUPTED, SKEWED, WAITING, Tick
 from vdd_ros.recordings.traffic import Traffic
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.robot_file import RobotFile
@@ -70,6 +70,7 @@ class Sampler:
         self._ticks: deque[Tick] = deque()
         self._skipped: Counter[str] = Counter()
         self._blamed: set[str] = set()
+        self._apart_s = 0.0
         self._never: set[str] = set()
         self._runs = self._has_pair = False
         self._judged_ns = 0
@@ -139,6 +140,8 @@ class Sampler:
             self._skipped[skipped.why_not] += 1
             if skipped.state in INTERRUPTED:
                 self._blamed.update(skipped.blame)
+            if skipped.state == SKEWED:
+                self._apart_s = max(self._apart_s, skipped.spread_s)
 
     def _divide(self, now_ns: int) -> None:
         """Divide episodes at a pause of the commands; a part without a pair is not an episode."""
@@ -158,7 +161,7 @@ class Sampler:
 
     def _begin_part(self, now_ns: int) -> None:
         self._part_ns = now_ns
-        self._skipped, self._blamed = Counter(), set()
+        self._skipped, self._blamed, self._apart_s = Counter(), set(), 0.0
         self._never = set()
         self._inputs.count_anew()
         for command in self._commands.values():
@@ -173,6 +176,7 @@ class Sampler:
                 Ticks.of(ticks, list(self._inputs.traffic), self._dim, self._sizes),
                 self._skipped,
                 frozenset(self._blamed),
+                self._apart_s,
                 self._inputs.traffic,
                 {name: command.traffic for name, command in self._commands.items()},
                 {name: self._inputs.why_missing(name) for name in sorted(self._never)},

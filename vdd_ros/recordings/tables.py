@@ -32,7 +32,7 @@ def format_alignment(alignment: Alignment) -> str:
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  " + "  ".join(cells).rstrip())
-    return "\n".join(["alignment, worst episode", *lines, *_remarks(alignment)])
+    return "\n".join(["alignment: times of the worst episode, counts of all", *lines, *_remarks(alignment)])
 
 
 def format_limits(record: ConversionRecord) -> str:
@@ -49,12 +49,12 @@ def format_limits(record: ConversionRecord) -> str:
 
 
 def format_divided(record: ConversionRecord) -> str:
-    """Return one line for each interruption that divided an episode; empty if none."""
+    """Return one line for each part of an episode that follows an interruption; empty if none."""
     parts = [one for one in record.episodes if one.interrupted]
     lines = [f"  {printable(one.name, _NAME)}: {one.interrupted}" for one in parts[:_LEFT_OUT_SHOWN]]
     if len(parts) > _LEFT_OUT_SHOWN:
         lines.append(f"  and {len(parts) - _LEFT_OUT_SHOWN} more; the record has all of them")
-    return "\n".join(["divided; the preceding part ended because", *lines]) if lines else ""
+    return "\n".join(["divided; interrupted before", *lines]) if lines else ""
 
 
 def format_awaited(record: ConversionRecord) -> str:

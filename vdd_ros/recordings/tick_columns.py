@@ -54,6 +54,10 @@ class Seen:
         wrong = np.isin(self.states, [STATES.index(state) for state in INTERRUPTED])
         return {name for column, name in enumerate(inputs) if self.blamed[wrong, column].any()}
 
+    def apart_s(self) -> float:
+        """Return the largest spread at a skewed tick; 0 without one."""
+        return float(self.spread_s[self.states == STATES.index(SKEWED)].max(initial=0.0))
+
     def taken(self, rows: slice | Flags) -> "Seen":
         """Return some of the ticks."""
         return Seen(*(getattr(self, one.name)[rows] for one in fields(Seen)))
@@ -149,9 +153,10 @@ class Ticks:
         state = STATES[self.seen.states[place]]
         return SILENT if state == SEEN else state
 
-    def blamed(self, place: int) -> tuple[str, ...]:
-        """Return the inputs that cause a tick's state."""
-        return tuple(name for name, there in zip(self.inputs, self.seen.blamed[place], strict=True) if there)
+    def blamed(self, places: Ints) -> tuple[str, ...]:
+        """Return the inputs that cause the states of some ticks."""
+        blamed: Flags = np.any(self.seen.blamed[places], axis=0)
+        return tuple(name for name, there in zip(self.inputs, blamed, strict=True) if there)
 
     def taken(self, rows: slice | Flags) -> "Ticks":
         """Return some of the ticks."""
@@ -169,6 +174,7 @@ class RawEpisode:
         ticks: Its ticks, from the first one with an observation and an action, or a possible action.
         skipped: Number of earlier ticks, by state.
         blamed: Inputs that were old, skewed or doubted at a skipped tick.
+        apart_s: Largest spread at a skipped skewed tick; 0 without one.
         inputs: Traffic of each input.
         commands: Traffic of each command, by name.
         missing: Why inputs never had a value, by name.
@@ -179,6 +185,7 @@ class RawEpisode:
     ticks: Ticks
     skipped: Counter[str]
     blamed: frozenset[str]
+    apart_s: float
     inputs: Mapping[str, Traffic]
     commands: Mapping[str, Traffic]
     missing: dict[str, str]

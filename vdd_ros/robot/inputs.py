@@ -97,6 +97,7 @@ def read_input(section: Section, name: str) -> Input:
         entries=_entries(section),
     )
     section.finish()
+    _check_transform(section, source)
     check_input(source, section.path)
     return source
 
@@ -107,7 +108,7 @@ def _message(section: Section) -> Message:
     if not section.has("transform"):
         return message
     frames = section.section("transform")
-    parent, child = (frames.text(key).lstrip("/") for key in ("parent", "child"))
+    parent, child = (_frame(frames, key) for key in ("parent", "child"))
     frames.finish()
     if message.type != TYPE:
         section.refuse("transform", f"selects a transform of a {TYPE}, but `type` is {message.type}; leave it out")
@@ -115,9 +116,30 @@ def _message(section: Section) -> Message:
         section.refuse("frame", "is for poses; with `transform`, the frame is its `parent`; leave it out")
     if parent == child:
         fail(frames.at("child"), f"is {printable(repr(child), 60)}, which is also the parent; give two frames")
-    if section.topic("topic") == TF_STATIC:
-        section.refuse("topic", f"is {TF_STATIC}, whose transforms never change; give their numbers as `constant`")
+    topic = section.topic("topic")
+    if topic.rpartition("/")[2] == TF_STATIC.lstrip("/"):
+        problem = f"is {printable(topic)}, whose transforms never change; give their numbers as `constant`"
+        fail(section.at("topic"), problem, example="table_height: {constant: 0.72, unit: m}")
     return one_transform(parent, child)
+
+
+def _check_transform(section: Section, source: Input) -> None:
+    """Refuse fields of a transform without `transform`, and arrays with it."""
+    if section.has("transform"):
+        for entry in source.entries:
+            if entry.shape:
+                fail(f"{section.path}.{entry.at}.shape", "is for arrays; a transform has single numbers; leave it out")
+    elif source.type == TYPE and any(str(entry.field).startswith("transform.") for entry in source.entries):
+        section.refuse("transform", "is missing; it selects the transform of a message whose fields are read")
+
+
+def _frame(section: Section, key: str) -> str:
+    """Return the name of a frame without the slash of ROS 1."""
+    given = section.text(key)
+    frame = given.lstrip("/")
+    if not frame:
+        section.refuse(key, f"is {given!r}, which names no frame")
+    return frame
 
 
 def _entries(section: Section) -> tuple[InputEntry, ...]:

@@ -14,6 +14,8 @@ from vdd_ros.text import printable
 
 SLOWEST = {ANGLE: (0.01, "rad"), LENGTH: (0.001, "m")}
 """Least change per second that counts as motion, with its unit, by quantity."""
+PLACES = 10
+"""A number stays in one place if its range is at most this many times `SLOWEST`, per second."""
 _Limits = tuple[float, float, float]
 """low, high, max_step."""
 
@@ -54,14 +56,12 @@ def hardly_moved(commands: Sequence[Command], resolved: Sequence[Command], rate_
             given = entry.limits != FROM_DEMONSTRATIONS or not math.isnan(entry.max_step)
             if given or not is_slow(found.max_step * rate_hz, found.unit):
                 continue
-            middle = (found.low + found.high) / 2
-            instead = f", or command it without learning: `fixed: {middle:.4g}`" if found.relative_to is None else ""
             yield (
                 f"{command.path}.entries[{index}].max_step",
                 f"is {found.max_step:.3g} {found.unit} by `limits: from_demonstrations`, "
                 f"{found.max_step * rate_hz:.3g} {found.unit} in a second: {printable(entry.name, 60)} hardly moved in "
                 "the demonstrations, so a robot that starts further away is refused, or takes long to get there; give "
-                f"`max_step`{instead}",
+                f"`max_step`{_fixed_instead(entry, found.low, found.high)}",
             )
 
 
@@ -69,6 +69,14 @@ def is_slow(speed: float, unit: str) -> bool:
     """Return whether a joint hardly moves: its greatest speed, in `unit` per second, is below `SLOWEST`."""
     slowest = SLOWEST.get(quantity_of(unit) or "")
     return slowest is not None and unit_factor(unit, *slowest[1:], "") * speed < slowest[0]
+
+
+def _fixed_instead(entry: CommandEntry, low: float, high: float) -> str:
+    """Return advice to fix a number that the demonstrations kept between `low` and `high`; empty if it moved."""
+    demonstrated = entry.limits == FROM_DEMONSTRATIONS and math.isnan(entry.low) and math.isnan(entry.high)
+    if not demonstrated or entry.relative_to is not None or not is_slow((high - low) / PLACES, entry.unit):
+        return ""
+    return f", or command it without learning: `fixed: {(low + high) / 2:.4g}`"
 
 
 def _limited(
@@ -132,8 +140,12 @@ def _filled(entry: CommandEntry, found: _Limits, path: str) -> CommandEntry:
         if math.isnan(value):
             fail(f"{path}.{key}", f"is missing: `limits: {entry.limits}` does not provide it here; give it")
     if not low < high:
-        fail(f"{path}.low", f"is {low:g}, which is not below high ({high:g}); one of them is from {entry.limits}")
+        fail(
+            f"{path}.low",
+            f"is {low:g}, which is not below high ({high:g}); one of them is from `limits: {entry.limits}`",
+        )
     if not max_step > 0:
-        fail(f"{path}.max_step", f"is {max_step:g} by `limits: {entry.limits}`; it must be above 0: give it")
+        instead = _fixed_instead(entry, low, high)
+        fail(f"{path}.max_step", f"is {max_step:g} by `limits: {entry.limits}`; it must be above 0: give it{instead}")
     first_step = max_step if math.isnan(entry.first_step) else entry.first_step
     return replace(entry, low=low, high=high, max_step=max_step, first_step=first_step, limits="")

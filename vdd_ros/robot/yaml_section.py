@@ -286,10 +286,10 @@ class Section:
                 fail(self.at(str(key)), f"is unknown here{hint}; allowed are", known)
 
     def refuse(self, key: str, problem: str, allowed: Collection[str] = ()) -> NoReturn:
-        """Raise RobotFileError for a key, with an example."""
+        """Raise RobotFileError for a key, with an example unless it is to be left out."""
         differing = {"command": _OF_COMMAND, "commands": _OF_COMMAND, "inputs": _OF_INPUT}
         examples = EXAMPLES | differing.get(self.path.partition(".")[0], {})
-        fail(self.at(key), problem, allowed, examples.get(key, ""))
+        fail(self.at(key), problem, allowed, "" if problem.endswith("leave it out") else examples.get(key, ""))
 
 
 def shown(value: object) -> str:

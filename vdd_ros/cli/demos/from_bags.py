@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from statistics import median
 
 from vdd_ros.cli.numbers import POSITIVE
 from vdd_ros.console import show, tell
@@ -71,7 +72,7 @@ def _format(converted: Converted, folder: Path) -> str:
         "bags": f"{len(record.bags)}{resumed}",
         "episodes": f"{len(lengths)}, {len(record.left_out)} left out",
         "pairs": f"{sum(lengths):,}, {sum(lengths) / record.rate_hz:.0f} s at {record.rate_hz:g} Hz",
-        "steps": f"{lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}",
+        "steps": f"{lengths[0]} to {lengths[-1]}, median {median(lengths):g}",
         "cut off": f"{before_s:.1f} s before, {behind_s:.1f} s behind"
         + (f"; waited for the first message of {awaited}" if awaited else ""),
         "sha256": found.sha256,

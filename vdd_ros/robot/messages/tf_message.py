@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +41,31 @@ class OneTransform(Message):
 
     def part_read(self, message: Any) -> Any:
         """See Message."""
-        empty = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
-        return SimpleNamespace(transform=SimpleNamespace(translation=empty, rotation=empty))
+        return TransformStamped()
+
+
+class Vector3:
+    """Stands for an empty geometry_msgs/Vector3."""
+
+    x = y = z = 0.0
+
+
+class Quaternion(Vector3):
+    """Stands for an empty geometry_msgs/Quaternion."""
+
+    w = 1.0
+
+
+class Transform:
+    """Stands for an empty geometry_msgs/Transform."""
+
+    translation, rotation = Vector3(), Quaternion()
+
+
+class TransformStamped:
+    """Stands for an empty geometry_msgs/TransformStamped; errors about fields name its type."""
+
+    transform = Transform()
 
 
 def one_transform(parent: str, child: str) -> Message:
