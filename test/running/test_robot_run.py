@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,16 @@ def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path)
         run.process.kill()
         bench.wait(lambda: not alive(robot.policy), "the end of the node")
     bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
+
+
+def test_a_simulated_robot_that_nothing_moves_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its episodes would never end."""
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setattr(robot_run, "signals_noted", lambda: nullcontext([signal.SIGINT]))  # before the first node
+    said: list[str] = []
+    asked = RobotRun(robot=None, policy=str(write_mixture(tmp_path / "p.onnx")), task="avoiding", commands=False)
+    assert execute(asked, said.append).code == 0
+    assert "nothing moves the simulated robot, so no episode ends: end the run with Ctrl-C" in said
 
 
 def test_a_simulated_robot_needs_no_robot_file(
