@@ -108,6 +108,7 @@ def test_record_and_figure_are_kept(tmp_path: Path) -> None:
     keep(record, tmp_path / "report", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert found == json.loads((tmp_path / "report" / "speed_against.json").read_text())
+    assert found["comparison"]["seeds"] == 1 and str(tmp_path) not in json.dumps(found)
     assert [case["title"] for case in found["cases"]] == [case.title for case in record.cases]
     figure = (tmp_path / "report" / "speed_against.png").read_bytes()
     assert figure.startswith(b"\x89PNG")

@@ -149,7 +149,7 @@ def run_comparison(
                 for side in sides if number % 2 == 0 else sides[::-1]:
                     runner.time(side, case, number, busy)
     return ComparisonRecord.of(
-        {**asdict(comparison), "demonstrations": str(comparison.demonstrations), "work": str(comparison.work)},
+        {name: value for name, value in asdict(comparison).items() if not isinstance(value, Path)},
         {**machine_facts()},
         {side.name: runner.results[side.name] for side in sides},
         {side.name: runner.timings[side.name] for side in sides},

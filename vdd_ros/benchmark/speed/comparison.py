@@ -142,7 +142,7 @@ class ComparisonRecord:
     """A whole comparison.
 
     Attributes:
-        comparison: Its settings.
+        comparison: Its settings, without the folders.
         machine: Machine of the comparison.
         results: Whole trainings by checkout and case.
         timings: Timed trainings by checkout, case and number of busy neighbours.
