@@ -41,7 +41,8 @@ def draw(path: Path, record: ComparisonRecord) -> None:
         seconds += times
     log_ticks(left.xaxis, min(seconds), max(seconds), time=True, most=6)
     left.set(xlabel="time of a whole training", ylim=(len(rows) - 0.5, -0.5))
-    left.set_yticks(range(len(rows)), [f"{case.title}{', one core busy' if is_busy else ''}" for case, is_busy in rows])
+    beside = f", beside {record.comparison.get('busy')} busy"
+    left.set_yticks(range(len(rows)), [f"{case.title}{beside if is_busy else ''}" for case, is_busy in rows])
     ratios, goals = zip(*(_ratio(case, is_busy) for case, is_busy in rows), strict=True)
     right.plot(ratios, range(len(rows)), "o", color=colour(0))
     right.plot(goals, range(len(rows)), "|", color=PERIOD, markersize=14, label="goal")
