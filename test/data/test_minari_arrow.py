@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import get_format
+from vdd_ros.data.formats.minari_arrow import ArrowEpisodes
 from vdd_ros.data.formats.outline import outline
 from vdd_ros.errors import DemonstrationError
 
@@ -59,6 +60,20 @@ def write(folder: Path) -> list[dict[str, NDArray[Any]]]:
 def load(folder: Path, observation: str = "[observations/arm/pos, observations/goal]") -> DemonstrationSet:
     (folder / "set.yaml").write_text(f"data: reach\nrate_hz: 25\nobservation: {observation}\n")
     return DemonstrationSet.load(folder / "set.yaml")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint16", "int64", "uint64", "bool"])
+def test_number_types_keep_their_names(tmp_path: Path, dtype: str) -> None:
+    """Without pandas, which some releases of pyarrow import to convert them."""
+    folder = tmp_path / "data" / "0"
+    folder.mkdir(parents=True)
+    (folder / "metadata.json").write_text(json.dumps({"id": 0, "total_steps": 2}))
+    table = pa.table({role: pa.array(np.ones(3, dtype)) for role in ("observations", "actions")})
+    with pa.ipc.new_file(folder / "part-0.arrow", table.schema) as writer:
+        writer.write_table(table)
+    columns = ArrowEpisodes(tmp_path / "data").columns
+    assert [column.dtype for column in columns] == [dtype, dtype]
+    assert columns[0].read().dtype == dtype
 
 
 def test_episodes_are_read_in_order_and_part_by_part(tmp_path: Path) -> None:

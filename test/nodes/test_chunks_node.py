@@ -27,6 +27,7 @@ from trajectory_msgs.msg import JointTrajectory
 from vdd_ros.benchmark.realtime.judge import WARM_UP, lost_ticks
 from vdd_ros.control.timing import LATENCY_LABELS
 from vdd_ros.features import Feature
+from vdd_ros.policy.trial import opening_stops_python
 
 HZ = 50.0
 HORIZON = 8
@@ -251,6 +252,7 @@ class Swaps:
 
 
 @pytest.mark.timing
+@pytest.mark.skipif(opening_stops_python(), reason="this ONNX Runtime stops all ticks while it opens a file")
 @pytest.mark.parametrize("prefetch_ticks", [0, 2])
 def test_no_tick_is_lost_when_a_policy_takes_over(bench: Bench, tmp_path: Path, prefetch_ticks: int) -> None:
     """No instant of the schedule passes without a tick and a command.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OBSERVATIONS, ACTIONS = "observations", "actions"
 _MAX_DEPTH, _MAX_KEYS = 8, 4_096
+_NAMES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+"""Names of number types in Arrow that are not NumPy's; pyarrow 25 needs pandas to convert them."""
 
 
 class ArrowEpisodes:
@@ -61,7 +63,7 @@ class ArrowEpisodes:
         role, _, rest = key.partition("/")
         base = rest or role.removesuffix("s")
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-        dtype = np.dtype(kind.to_pandas_dtype()).name if is_number else "object"
+        dtype = _NAMES.get(str(kind), str(kind)) if is_number else "object"
         problem = "" if is_number else f"holds {printable(kind)}, which are not numbers"
         if not problem and 0 in shape:
             problem = f"has the shape {shape}, without a number for each frame"
