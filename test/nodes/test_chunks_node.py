@@ -101,16 +101,19 @@ def check_form(trajectory: JointTrajectory, count: int) -> None:
     assert not any(len(point.velocities) or len(point.accelerations) for point in trajectory.points)
 
 
-def check_limits(trajectories: list[JointTrajectory], obeyed: int) -> None:
-    """Check range and step of all points, also from what was obeyed of each trajectory to the next.
+def check_limits(trajectories: list[JointTrajectory], obeyed: int, records: list[Any]) -> None:
+    """Check range and step of all points, also from the last obeyed point of each trajectory to the next trajectory.
 
-    A busy machine loses ticks: more of a trajectory is obeyed then, or the next one begins at the joints' place.
+    If a busy machine has lost ticks, more of a trajectory is obeyed, or the next one begins at the joints' position.
     """
+    has_lost = bool((np.diff(column(records, "stamp_s")) > 1.5 / HZ).any())
     for trajectory in trajectories:
         assert (np.abs(points(trajectory)) <= 1).all()
         assert (np.abs(np.diff(points(trajectory), axis=0)) <= MAX_STEP + 1e-9).all()
     for before, after in itertools.pairwise(trajectories):
-        reached = np.vstack([points(before)[obeyed - 1 :], [PLACE[name] for name in JOINTS]])
+        reached = points(before)[obeyed - 1 : None if has_lost else obeyed]
+        if has_lost:
+            reached = np.vstack([reached, [PLACE[name] for name in JOINTS]])
         assert (np.abs(points(after)[0] - reached) <= MAX_STEP + 1e-9).all(axis=1).any()
 
 
@@ -122,7 +125,7 @@ def test_whole_chunks(make_node: MakeNode, arm: Arm) -> None:
     arm.run(20)
     for trajectory in arm.trajectories:
         check_form(trajectory, HORIZON)
-    check_limits(arm.trajectories, STEPS)
+    check_limits(arm.trajectories, STEPS, records)
     assert np.ptp(np.concatenate([points(each) for each in arm.trajectories]), axis=0).min() > MAX_STEP
     steps = column(records, "chunk_step")
     assert (column(records, "commanded") == (steps == 0)).all()
@@ -137,7 +140,7 @@ def test_a_step_at_a_time(make_node: MakeNode, arm: Arm) -> None:
     arm.run(40)
     for trajectory in arm.trajectories:
         check_form(trajectory, 1)
-    check_limits(arm.trajectories, 1)
+    check_limits(arm.trajectories, 1, records)
     assert column(records, "commanded").all()
     assert set(column(records, "chunk_step")) == set(range(STEPS))
 
@@ -234,6 +237,11 @@ class Swaps:
         found = {"records": np.array([each.data for each in around]), "labels": np.array(LATENCY_LABELS)}
         return lost_ticks(found, HZ), int((column(around[WARM_UP:], "commanded") == 0).sum())
 
+    def lost_elsewhere(self, found: list[tuple[int, int]]) -> bool:
+        """Whether more ticks were lost than around the swaps: then the machine is busy."""
+        every = {"records": np.array([each.data for each in self.records]), "labels": np.array(LATENCY_LABELS)}
+        return lost_ticks(every, HZ) > sum(lost for lost, _ in found)
+
     def _await(self, future: Any) -> Any:
         self._run(future.done)
         return future.result()
@@ -267,7 +275,7 @@ def test_no_tick_is_lost_when_a_policy_takes_over(bench: Bench, tmp_path: Path, 
         found = []
         for number in range(MOST_SWAPS):
             found.append(swaps.swap(files[(number + 1) % 2]))
-            if found[-1] == (0, 0):
+            if found[-1] == (0, 0) or (number >= 2 and not swaps.lost_elsewhere(found)):
                 break
     assert found[-1] == (0, 0), json.dumps(found)
     assert (np.diff(column(swaps.records, "seq")) == 1).all()

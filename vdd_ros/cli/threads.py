@@ -14,7 +14,7 @@ def add_thread_option(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=Whole(most=TOO_MANY_THREADS),
         metavar="N",
-        help="number of threads (default: OMP_NUM_THREADS, else the number of free cores at the start, at most "
+        help="number of threads (default: OMP_NUM_THREADS, else the number of free cores, at most "
         f"{MOST_THREADS}; a training keeps one unless more are faster)",
     )
 

@@ -65,8 +65,7 @@ class Commander:
         if first_action == "refuse" and unmeasured:
             raise ConfigurationError(
                 f"first_action is 'refuse', but there is no measurement of {', '.join(unmeasured)}: name the "
-                f"observation entry "
-                "with `measured` in the robot file, or use 'ramp'."
+                "observation entry with `measured` in the robot file, or use 'ramp'."
             )
         self.channel = channel
         self.following = following
