@@ -97,9 +97,17 @@ def test_a_new_number_waits_for_home(make_homed: Callable[..., PolicyNode], robo
     episodes.publish(Int64(data=1))
     assert stands(bench, node, robot)
     home = HomeService(bench)
-    before = len(robot.commands)
-    robot.run_until(lambda: len(robot.commands) > before + 5, "commands of the new episode")
-    assert home.calls == 1
+    before, asked = len(robot.commands), list[Any]()
+
+    def has_begun() -> bool:
+        """Call again if the response was lost: a server drops one for a client that it has not discovered yet."""
+        assert node.session is not None
+        if node.session.loop.episodes.failed:
+            asked.append(ask(bench, "/policy/home"))
+        return len(robot.commands) > before + 5
+
+    robot.run_until(has_begun, "commands of the new episode")
+    assert home.calls == 1 + len(asked)
 
 
 def test_a_task_that_is_over_brings_the_robot_home(
