@@ -5,6 +5,7 @@ import json
 import math
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -28,6 +29,7 @@ from rclpy.parameter import Parameter
 from vdd_ros.control.commander import FIRST_ACTIONS
 from vdd_ros.control.guards import ON_NOVELTY
 from vdd_ros.errors import PolicyFileError, RobotFileError, VddError
+from vdd_ros.nodes.policy.loader import LOADING
 from vdd_ros.nodes.policy.parameters import TRIGGERS, PolicyParameters
 from vdd_ros.nodes.policy_node import PolicyNode
 from vdd_ros.policy.onnx_policy import NOISES
@@ -87,6 +89,13 @@ def entities(node: PolicyNode) -> list[int]:
     return [len(list(each)) for each in (node.publishers, node.subscriptions, node.services, node.clients, node.timers)]
 
 
+def await_load() -> None:
+    """Wait for a load that exceeded its limit: until it has ended, no other one is allowed."""
+    for thread in threading.enumerate():
+        if thread.name == LOADING:
+            thread.join()
+
+
 def check_reason(failure: str) -> None:
     """Check that a failure is one that was thought of."""
     assert failure.startswith("configure: ")
@@ -126,6 +135,7 @@ def test_parameters_configure_or_are_refused_with_a_reason(good: dict[str, Any],
             check_reason(node.failure)
         assert (node.state, node.session) == ("unconfigured", None)
         assert entities(node) == before
+        await_load()
         defaults = {item.name: item.default for item in fields(PolicyParameters) if not item.metadata["fixed"]}
         node.set_parameters([Parameter(name, value=value) for name, value in (defaults | good).items()])
         node.trigger_configure()

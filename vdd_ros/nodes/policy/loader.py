@@ -10,6 +10,8 @@ from vdd_ros.nodes.ros.leaving import asked_to_leave
 from vdd_ros.policy import trial
 
 POLL_S = 0.05
+LOADING = "load_policy"
+"""Name of the thread that loads."""
 STILL_LOADING = (
     "a file is still loading past its time limit: the load cannot be interrupted; call again when it has "
     "ended, or restart the process"
@@ -71,7 +73,7 @@ class Loader:
                 result.active.chunks.close()
 
         timer.start()
-        Thread(target=run, daemon=True, name="load_policy").start()
+        Thread(target=run, daemon=True, name=LOADING).start()
 
     def load(self, load: Callable[[], LoadedPolicy], timeout_s: float) -> LoadedPolicy:
         """Load and wait, unless the process is asked to exit.
