@@ -19,6 +19,7 @@ from vdd_ros.recordings.tick_columns import RawEpisode
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
+from vdd_ros.text import printable
 
 Keep = Callable[[Episode], None]
 _HOUR_NS = 3600 * 1_000_000_000
@@ -72,6 +73,7 @@ class _BagConversion:
                     for place in places:
                         readers.setdefault(place, []).append(one)
                 self._read(stream, readers)
+                self._note_unmarked()
             except DemonstrationError as error:
                 record.episodes.clear()
                 record.left_out[:] = [LeftOut(self._bag.name, str(error))]
@@ -92,6 +94,13 @@ class _BagConversion:
             self._read_blocks(stream, readers, ColumnSampler(self._form, self._robot, forms.__getitem__, readers))
         else:
             self._read_messages(stream, readers, Sampler(self._form, self._robot, forms.__getitem__))
+
+    def _note_unmarked(self) -> None:
+        """Note a bag without the beginning of any episode, which would be left out unnoticed."""
+        topic = self._robot.demonstrations.episodes.topic
+        if topic is not None and not self._record.episodes and not self._record.left_out:
+            reason = f"no message on {printable(topic)} begins an episode: all are false, negative or empty"
+            self._record.left_out.append(LeftOut(self._bag.name, reason))
 
     def _read_blocks(self, stream: RawBag, readers: dict[int, list[Wanted]], sampler: ColumnSampler) -> None:
         marking = {place: found[0] for place, found in readers.items() if _is_mark(found[0])}

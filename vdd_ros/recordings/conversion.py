@@ -77,7 +77,8 @@ def convert(
         HeldError: Another process uses the folder.
     """
     file = folder / FILE_NAME
-    if file.exists() and not force:
+    continues = resume and (folder / PARTS / _SETTINGS).exists()  # of a conversion that was to replace the set
+    if file.exists() and not force and not continues:
         raise DemonstrationError(
             f"{printable(file)} exists already; replace it with --force, or name another folder with --out"
         )
