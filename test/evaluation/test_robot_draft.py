@@ -208,6 +208,23 @@ def test_a_leader_arm_is_a_command_and_a_foreign_clock_is_dated_by_arrival(tmp_p
     ]
 
 
+@pytest.mark.parametrize("topic", ["/leader/joint_states", "/left_leader/joint_states", "/leader_arm/joint_states"])
+def test_joint_states_of_a_leader_arm_are_not_observed(tmp_path: Path, topic: str) -> None:
+    """They are what the operator commands; beside commands they are named."""
+    for command_hz in (0.0, 20.0):
+        bag = ArmBag(command_hz=command_hz)
+        for k, row in enumerate(joint_positions(np.arange(200) / 50)):
+            names = ("shoulder", "elbow", "finger")
+            bag.more.append((topic, JOINT_STATE, k / 50, joint_state(names, row, START_S + k / 50)))
+        (tmp_path / str(command_hz)).mkdir()
+        _, file = draft(tmp_path / str(command_hz), bag)
+        robot = RobotFile.load(file)
+        assert [source.name for source in robot.inputs] == ["camera_target_pose", "joint_states"]
+        assert (robot.commands[0].topic == topic) is (command_hz == 0)
+        told = f"# {topic} (sensor_msgs/msg/JointState) looks like a command too."
+        assert (told in file.read_text()) is (command_hz > 0)
+
+
 def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None:
     bag = ArmBag(names=("on", "1.5", "joint: {a}"))
     _, file = draft(tmp_path, bag)
