@@ -57,6 +57,16 @@ def test_images_become_arrays(tmp_path: Path) -> None:
     assert np.array_equal(found.arrays["images.top"], values["observation.images.top"])
 
 
+def test_names_may_have_their_index(tmp_path: Path) -> None:
+    """So LeRobot names the actions of a gamepad."""
+    sets.write_v3(tmp_path / "arm")
+    fields = json.loads((tmp_path / "arm/meta/info.json").read_text())["features"]
+    fields["action"]["names"] = {"delta_y": 1, "delta_x": 0}
+    sets.edit_info(tmp_path / "arm", features=fields)
+    found = DemonstrationSet.load(tmp_path / "arm")
+    assert [feature.name for feature in found.header.action] == ["delta_x", "delta_y"]
+
+
 def test_the_format_conforms(tmp_path: Path) -> None:
     from vdd_ros.data.formats import get_format
 
