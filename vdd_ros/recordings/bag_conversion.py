@@ -17,6 +17,7 @@ from vdd_ros.recordings.record import BagRecord, EpisodeRecord, LeftOut
 from vdd_ros.recordings.sampler import Sampler
 from vdd_ros.recordings.tick_columns import RawEpisode
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
+from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
 from vdd_ros.text import printable
@@ -86,7 +87,15 @@ class _BagConversion:
             for one in found
             if one.role in ("input", "command")
         ]
-        forms = {channel.msgtype: self._decoder.form(channel) for channel in observed}
+        forms: dict[str, MessageFormat] = {}
+        for channel in observed:
+            form = self._decoder.form(channel)
+            if repr(forms.setdefault(channel.msgtype, form).schema) != repr(form.schema):  # the order of fields counts
+                raise DemonstrationError(
+                    f"the bag has two definitions of {printable(channel.msgtype)}, one of them on "
+                    f"{printable(channel.topic)}: it was joined from recordings of different software; convert those "
+                    "one by one"
+                )
         marks = self._robot.demonstrations.episodes
         self._whole = marks.one_per_bag or marks.gap_s is not None
         shared = any(_is_mark(one) for found in readers.values() for one in found if len(found) > 1)
