@@ -64,7 +64,7 @@ def test_arrays_of_another_type_than_stated_are_refused(tmp_path: Path) -> None:
     fields = json.loads((tmp_path / "arm/meta/info.json").read_text())["features"]
     fields["observation.map"]["dtype"] = "uint8"
     sets.edit_info(tmp_path / "arm", features=fields)
-    with pytest.raises(DemonstrationError, match="'observation.map' of int64, but its metadata say uint8"):
+    with pytest.raises(DemonstrationError, match=r"'observation\.map' of int64, but its metadata say uint8"):
         DemonstrationSet.load(tmp_path / "arm")
 
 

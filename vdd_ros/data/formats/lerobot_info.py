@@ -196,7 +196,8 @@ def _names_in(names: JsonObject) -> list[Json]:
     """Return the names in an object: by their index, as in {"x": 0, "y": 1}, or in its lists."""
     places = {name: place for name, place in names.items() if type(place) is int}
     if len(places) == len(names) and sorted(places.values()) == list(range(len(names))):
-        return list[Json](sorted(places, key=places.__getitem__))
+        ordered: list[str] = sorted(places, key=places.__getitem__)
+        return [*ordered]
     return [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
 
 
