@@ -206,6 +206,10 @@ def _convert_all(
             f"bags sampled message by message: {len(bags)}, since {why}; this is many times slower "
             "(docs/demonstrations.md, Speed)"
         )
+    for bag in bags:
+        if unnamed := find_bag(bag.path).unnamed:
+            names = printable(", ".join(unnamed))
+            tell(f"{printable(bag.name)}: not read, since its metadata.yaml lacks them: {names}")
     with progress(len(bags), "bags", "bag") as bar:
         for bag in bags:
             record = parts.done(bag)
