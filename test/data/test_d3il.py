@@ -104,6 +104,16 @@ def test_what_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any], mess
         DemonstrationSet.load(tmp_path / "data")
 
 
+def test_episodes_of_different_rates_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "data")
+    file = tmp_path / "data" / "env_5_00.pkl"
+    episode = pickle.loads(file.read_bytes())
+    episode["robot"]["time_stamp"] *= 2
+    file.write_bytes(pickle.dumps(episode))
+    with pytest.raises(DemonstrationError, match=r"has episodes of 14.29 to 28.57 Hz"):
+        DemonstrationSet.load(tmp_path / "data")
+
+
 def test_times_that_are_not_even_give_no_rate(tmp_path: Path) -> None:
     write(tmp_path / "data", (6,))
     file = tmp_path / "data/env_0_00.pkl"

@@ -57,6 +57,27 @@ def test_images_become_arrays(tmp_path: Path) -> None:
     assert np.array_equal(found.arrays["images.top"], values["observation.images.top"])
 
 
+def test_arrays_of_another_type_than_stated_are_refused(tmp_path: Path) -> None:
+    """300 is 44 in eight bits."""
+    values = sets.frames() | {"observation.map": np.full((12, 2, 2), 300, np.int64)}
+    sets.write_v3(tmp_path / "arm", values)
+    fields = json.loads((tmp_path / "arm/meta/info.json").read_text())["features"]
+    fields["observation.map"]["dtype"] = "uint8"
+    sets.edit_info(tmp_path / "arm", features=fields)
+    with pytest.raises(DemonstrationError, match=r"'observation\.map' of int64, but its metadata say uint8"):
+        DemonstrationSet.load(tmp_path / "arm")
+
+
+def test_names_may_have_their_index(tmp_path: Path) -> None:
+    """So LeRobot names the actions of a gamepad."""
+    sets.write_v3(tmp_path / "arm")
+    fields = json.loads((tmp_path / "arm/meta/info.json").read_text())["features"]
+    fields["action"]["names"] = {"delta_y": 1, "delta_x": 0}
+    sets.edit_info(tmp_path / "arm", features=fields)
+    found = DemonstrationSet.load(tmp_path / "arm")
+    assert [feature.name for feature in found.header.action] == ["delta_x", "delta_y"]
+
+
 def test_the_format_conforms(tmp_path: Path) -> None:
     from vdd_ros.data.formats import get_format
 

@@ -9,7 +9,7 @@ import pytest
 from vdd_ros.cli.main import main
 from vdd_ros.data import joining
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
-from vdd_ros.data.split import choose
+from vdd_ros.data.split import choose, copies
 from vdd_ros.features import Feature
 
 
@@ -73,3 +73,20 @@ def test_sets_are_replaced_only_by_force_and_never_their_source(
     argv[2] = str(tmp_path / "D" / "train")
     assert main([*argv, "--out", str(tmp_path / "D"), "--force"]) == 2
     assert "would be replaced by a part of it" in capsys.readouterr().err
+
+
+def test_a_held_out_copy_of_an_episode_for_training_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its evaluation would be one on the data of the training."""
+    whole = write(tmp_path / "D", 3)
+    DemonstrationSet.joined([whole, whole.part(range(0, 1))]).save(tmp_path / "D")
+    split = choose(4, 1, next(seed for seed in range(99) if choose(4, 1, seed).held_out == [3]))
+    assert copies(DemonstrationSet.load(tmp_path / "D"), split) == [(3, 0)]
+    for seed in range(99):
+        held_out = choose(4, 1, seed).held_out
+        options = ["--hold-out", "1", "--seed", str(seed), "--out", str(tmp_path / "E"), "--force"]
+        assert main(["demos", "split", str(tmp_path / "D"), *options]) == 0
+        told = capsys.readouterr().err
+        if held_out == [3]:
+            assert "warning: the held-out episode 3 is a copy of episode 0, which is for training" in told
+            break
+        assert ("warning" in told) is (held_out == [0])

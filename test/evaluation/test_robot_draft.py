@@ -208,6 +208,37 @@ def test_a_leader_arm_is_a_command_and_a_foreign_clock_is_dated_by_arrival(tmp_p
     ]
 
 
+def test_a_camera_that_is_late_may_be_as_old_as_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Until its next message, a value stamped 150 ms before its receipt becomes 180 ms old."""
+    bag = ArmBag()
+    bag.more = [
+        ("/late_pose", POSE, k / 30, pose((0.1 + k / 1000, 0.2, 0.3), START_S + k / 30 - 0.15)) for k in range(6, 120)
+    ]
+    _, file = draft(tmp_path, bag)
+    source = next(one for one in RobotFile.load(file).inputs if one.topic == "/late_pose")
+    assert (source.stamp, source.max_age_s) == ("header", pytest.approx(0.22, abs=0.011))
+    options = ["--robot", str(file), "--out", str(tmp_path / "D")]
+    assert main(["demos", "from-bags", str(tmp_path / "bag"), *options]) == 0
+    assert "1, 0 left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("topic", ["/leader/joint_states", "/left_leader/joint_states", "/leader_arm/joint_states"])
+def test_joint_states_of_a_leader_arm_are_not_observed(tmp_path: Path, topic: str) -> None:
+    """They are what the operator commands; beside commands they are named."""
+    for command_hz in (0.0, 20.0):
+        bag = ArmBag(command_hz=command_hz)
+        for k, row in enumerate(joint_positions(np.arange(200) / 50)):
+            names = ("shoulder", "elbow", "finger")
+            bag.more.append((topic, JOINT_STATE, k / 50, joint_state(names, row, START_S + k / 50)))
+        (tmp_path / str(command_hz)).mkdir()
+        _, file = draft(tmp_path / str(command_hz), bag)
+        robot = RobotFile.load(file)
+        assert [source.name for source in robot.inputs] == ["camera_target_pose", "joint_states"]
+        assert (robot.commands[0].topic == topic) is (command_hz == 0)
+        told = f"# {topic} (sensor_msgs/msg/JointState) looks like a command too."
+        assert (told in file.read_text()) is (command_hz > 0)
+
+
 def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None:
     bag = ArmBag(names=("on", "1.5", "joint: {a}"))
     _, file = draft(tmp_path, bag)

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mcap_bytes as mcap
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("backports.zstd")
 
 import lz4.frame
 from backports import zstd
-from recorded_arm import ARRAY, JOINT_STATE, Sent, convert, drive, write_recording
+from recorded_arm import ARRAY, JOINT_STATE, Sent, convert, document, drive, write_recording
 
 TOPICS = {"/joint_states": 1, "/commands": 2}
 PACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, "lz4": lz4.frame.compress, "zstd": zstd.compress}
@@ -89,3 +90,37 @@ def test_a_chunk_that_is_cut_is_an_error_that_leaves_nothing(
     assert convert(tmp_path, file) == 2
     assert "is not a whole bag" in capsys.readouterr().err
     assert not (tmp_path / "D").exists()
+
+
+def test_two_definitions_of_a_type_in_one_bag_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A joined bag: read by one definition, the messages of the other would be wrong numbers."""
+    kind, of = "my_msgs/msg/State", {"/old": ("a", "b"), "/new": ("b", "a")}
+    content = mcap.header()
+    for number, (topic, fields) in enumerate(of.items(), start=1):
+        content += mcap.schema(number, kind, "".join(f"float64 {field}\n" for field in fields))
+        content += mcap.channel(number, topic, number)
+    content += mcap.schema(3, ARRAY) + mcap.channel(3, "/commands", 3)
+    states = b"\0\1\0\0" + struct.pack("<dd", 1.0, 2.0)
+    for one in drive(1.0):
+        if one.topic == "/commands":
+            content += mcap.message(3, one.at_ns, one.content)
+        else:
+            content += b"".join(mcap.message(number, one.at_ns, states) for number in (1, 2))
+    (tmp_path / "joined.mcap").write_bytes(content + mcap.end())
+    entry = {"field": "a", "unit": "rad"}
+    inputs = {
+        name: {"topic": f"/{name}", "type": kind, "max_age_s": 0.2, "entries": {f"{name}_a": entry}}
+        for name in ("old", "new")
+    }
+    command = document()["command"]
+    for each, name in zip(command["entries"], ("old_a", "new_a"), strict=True):
+        each["measured"] = name
+    assert convert(tmp_path, tmp_path / "joined.mcap", inputs=inputs, command=command) == 2
+    assert "the bag has two definitions of my_msgs/msg/State, one of them on /new" in capsys.readouterr().err
+    assert convert(tmp_path, tmp_path / "joined.mcap", inputs={"old": inputs["old"]}, command=without(command)) == 0
+
+
+def without(command: dict[str, Any]) -> dict[str, Any]:
+    """Return a command whose second number is not measured."""
+    del command["entries"][1]["measured"]
+    return command

@@ -40,6 +40,8 @@ def test_a_mended_bag_stands_for_the_other(tmp_path: Path) -> None:
     for name in ("ep", "ep.mended", "other"):
         bag(tmp_path / name)
     assert names(tmp_path) == ["ep.mended", "other"]
+    assert names(*sorted(tmp_path.iterdir())) == ["ep.mended", "other"]  # as a shell gives them
+    assert names(tmp_path / "ep") == ["ep"]
 
 
 def test_a_bag_given_twice_is_refused(tmp_path: Path) -> None:

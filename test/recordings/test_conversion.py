@@ -66,6 +66,22 @@ def test_an_interrupted_conversion_goes_on(
     assert sorted(path.name for path in (tmp_path / "D").iterdir()) == ["demonstrations.npz", "recordings.json"]
 
 
+def test_an_interrupted_replacement_goes_on(
+    tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(tmp_path, bags / "ep_0") == 0
+    monkeypatch.setattr(conversion, "convert_bag", Counting(2, KeyboardInterrupt()))
+    assert convert(tmp_path, bags, options=("--force",)) == 130
+    assert "--resume continues after them" in capsys.readouterr().err
+    assert len(DemonstrationSet.load(tmp_path / "D").lengths) == 1
+    counting = Counting()
+    monkeypatch.setattr(conversion, "convert_bag", counting)
+    assert convert(tmp_path, bags, options=("--resume",)) == 0
+    assert counting.names == ["ep_2"]
+    assert len(DemonstrationSet.load(tmp_path / "D").lengths) == 3
+    assert convert(tmp_path, bags, options=("--resume",)) == 2
+
+
 def test_a_bag_that_was_interrupted_in_its_middle_is_converted_anew(
     tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

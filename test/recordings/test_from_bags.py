@@ -138,3 +138,12 @@ def test_the_alignment_is_told(tmp_path: Path) -> None:
     assert ordered["time_s"]["max"] == pytest.approx(0.03, abs=1e-6)
     assert (ordered["repeats"], ordered["drops"]) == (0, 0)
     assert alignment["spread_s"]["max"] == 0
+
+
+def test_files_that_the_metadata_lack_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They may be a part of the bag, or of another one."""
+    write_recording(tmp_path / "bag", drive(1.0))
+    (write_recording(tmp_path / "other", drive(1.0)) / "other.mcap").rename(tmp_path / "bag" / "bag_1.mcap")
+    assert convert(tmp_path, tmp_path / "bag") == 0
+    assert "bag: not read, since its metadata.yaml lacks them: bag_1.mcap" in capsys.readouterr().err
+    assert len(DemonstrationSet.load(tmp_path / "D").action) == 20

@@ -48,6 +48,18 @@ def test_a_topic_marks_episodes(tmp_path: Path, kind: str, data: tuple[Any, ...]
     assert ends == pytest.approx([1.45, 2.95], abs=0.051)
 
 
+@pytest.mark.parametrize(("kind", "value"), [("Bool", False), ("Int64", -1), ("String", "")])
+def test_a_bag_in_which_no_mark_begins_an_episode_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, value: Any
+) -> None:
+    for name, data in (("marked", {"Bool": True, "Int64": 1, "String": "pick"}[kind]), ("unmarked", value)):
+        write_recording(tmp_path / "bags" / name, sorted([*drive(2.0), marker(EPOCH_NS + 5 * MS, kind, data)]))
+    assert convert(tmp_path, tmp_path / "bags", demonstrations={"episodes": {"topic": "/episode"}}) == 0
+    told = capsys.readouterr()
+    assert "episodes  1, 1 left out" in told.out
+    assert "unmarked: no message on /episode begins an episode: all are false, negative or empty" in told.err
+
+
 def test_each_empty_message_begins_an_episode(tmp_path: Path) -> None:
     marks = [marker(EPOCH_NS + at * S, "Empty", None) for at in (1, 2)]
     found, numbers = record(tmp_path, drive(3.0) + marks, episodes={"topic": "/episode"})

@@ -89,6 +89,9 @@ def column(values: NDArray[Any], lists: bool) -> Any:
             Image.fromarray(image).save(content, format="PNG")
             rows.append({"bytes": content.getvalue(), "path": f"frame-{number:06d}.png"})
         return pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    if values.ndim == 3:
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[2])
+        return pa.FixedSizeListArray.from_arrays(rows, values.shape[1])
     if values.shape[1] == 1:
         return pa.array(values[:, 0])
     flat = pa.array(values.ravel())

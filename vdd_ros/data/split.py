@@ -1,5 +1,6 @@
 """Splits a demonstration set into training and held-out episodes."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,20 @@ def choose(episodes: int, hold_out: int, seed: int = 0) -> Split:
     chosen = set(np.random.default_rng(seed).permutation(episodes)[:hold_out].tolist())
     numbers = range(episodes)
     return Split([n for n in numbers if n not in chosen], [n for n in numbers if n in chosen])
+
+
+def copies(demonstrations: DemonstrationSet, split: Split) -> list[tuple[int, int]]:
+    """Return the held-out episodes that are copies, to the bit, of one for training, with the number of that one."""
+    digests = [_digest(demonstrations, pairs) for pairs in demonstrations.episodes()]
+    trained = {digests[number]: number for number in reversed(split.train)}
+    return [(number, trained[digests[number]]) for number in split.held_out if digests[number] in trained]
+
+
+def _digest(demonstrations: DemonstrationSet, pairs: slice) -> bytes:
+    found = hashlib.sha256()
+    for values in (demonstrations.observation, demonstrations.action, *demonstrations.arrays.values()):
+        found.update(np.ascontiguousarray(values[pairs]).tobytes())
+    return found.digest()
 
 
 def write_split(demonstrations: DemonstrationSet, split: Split, folder: Path, *, force: bool = False) -> list[Path]:

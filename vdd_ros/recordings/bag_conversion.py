@@ -17,8 +17,10 @@ from vdd_ros.recordings.record import BagRecord, EpisodeRecord, LeftOut
 from vdd_ros.recordings.sampler import Sampler
 from vdd_ros.recordings.tick_columns import RawEpisode
 from vdd_ros.recordings.topics import Wanted, find_topics, wanted_topics
+from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TF_STATIC
+from vdd_ros.text import printable
 
 Keep = Callable[[Episode], None]
 _HOUR_NS = 3600 * 1_000_000_000
@@ -72,6 +74,7 @@ class _BagConversion:
                     for place in places:
                         readers.setdefault(place, []).append(one)
                 self._read(stream, readers)
+                self._note_unmarked()
             except DemonstrationError as error:
                 record.episodes.clear()
                 record.left_out[:] = [LeftOut(self._bag.name, str(error))]
@@ -84,7 +87,15 @@ class _BagConversion:
             for one in found
             if one.role in ("input", "command")
         ]
-        forms = {channel.msgtype: self._decoder.form(channel) for channel in observed}
+        forms: dict[str, MessageFormat] = {}
+        for channel in observed:
+            form = self._decoder.form(channel)
+            if repr(forms.setdefault(channel.msgtype, form).schema) != repr(form.schema):  # the order of fields counts
+                raise DemonstrationError(
+                    f"the bag has two definitions of {printable(channel.msgtype)}, one of them on "
+                    f"{printable(channel.topic)}: it was joined from recordings of different software; convert those "
+                    "one by one"
+                )
         marks = self._robot.demonstrations.episodes
         self._whole = marks.one_per_bag or marks.gap_s is not None
         shared = any(_is_mark(one) for found in readers.values() for one in found if len(found) > 1)
@@ -92,6 +103,13 @@ class _BagConversion:
             self._read_blocks(stream, readers, ColumnSampler(self._form, self._robot, forms.__getitem__, readers))
         else:
             self._read_messages(stream, readers, Sampler(self._form, self._robot, forms.__getitem__))
+
+    def _note_unmarked(self) -> None:
+        """Note a bag without the beginning of any episode, which would be left out unnoticed."""
+        topic = self._robot.demonstrations.episodes.topic
+        if topic is not None and not self._record.episodes and not self._record.left_out:
+            reason = f"no message on {printable(topic)} begins an episode: all are false, negative or empty"
+            self._record.left_out.append(LeftOut(self._bag.name, reason))
 
     def _read_blocks(self, stream: RawBag, readers: dict[int, list[Wanted]], sampler: ColumnSampler) -> None:
         marking = {place: found[0] for place, found in readers.items() if _is_mark(found[0])}

@@ -27,7 +27,7 @@ def list_bags(places: Sequence[Path]) -> list[NamedBag]:
         RecordingError: A path does not exist or has no bag, a bag is given twice or is unfinished, or it is unclear
             which files form one bag.
     """
-    found = [bag for place in places for bag in _bags_of(place)]
+    found = _without_mended([bag for place in places for bag in _bags_of(place)])
     real = Counter(path.resolve() for path in found)
     if twice := [path for path in found if real[path.resolve()] > 1]:
         raise RecordingError(f"{shown(twice[0])} is given twice; its episodes would count twice. Give it once")
@@ -47,8 +47,7 @@ def _bags_of(place: Path) -> list[Path]:
     if unfinished := [path for path in folders if path.name.endswith(PARTIAL)]:
         raise _unfinished(unfinished[0])
     inside = [path for path in folders if _is_bag(path)]
-    names = {path.name for path in inside}
-    bags = [path for path in inside if f"{path.name}{MENDED}" not in names]
+    bags = _without_mended(inside)
     if not bags:
         if why := misplaced(place, BAG, "a bag"):
             raise RecordingError(f"{shown(place)} {why}")
@@ -57,6 +56,12 @@ def _bags_of(place: Path) -> list[Path]:
             f"({', '.join(SUFFIXES)}). Give a bag, or the folder that holds the bags"
         )
     return bags
+
+
+def _without_mended(bags: Sequence[Path]) -> list[Path]:
+    """Return bags without those of which a mended copy is among them."""
+    given = {path.resolve() for path in bags}
+    return [path for path in bags if (real := path.resolve()).with_name(real.name + MENDED) not in given]
 
 
 def _is_bag(folder: Path) -> bool:

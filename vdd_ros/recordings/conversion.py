@@ -77,7 +77,8 @@ def convert(
         HeldError: Another process uses the folder.
     """
     file = folder / FILE_NAME
-    if file.exists() and not force:
+    continues = resume and (folder / PARTS / _SETTINGS).exists()  # of a conversion that was to replace the set
+    if file.exists() and not force and not continues:
         raise DemonstrationError(
             f"{printable(file)} exists already; replace it with --force, or name another folder with --out"
         )
@@ -205,6 +206,10 @@ def _convert_all(
             f"bags sampled message by message: {len(bags)}, since {why}; this is many times slower "
             "(docs/demonstrations.md, Speed)"
         )
+    for bag in bags:
+        if unnamed := find_bag(bag.path).unnamed:
+            names = printable(", ".join(unnamed))
+            tell(f"{printable(bag.name)}: not read, since its metadata.yaml lacks them: {names}")
     with progress(len(bags), "bags", "bag") as bar:
         for bag in bags:
             record = parts.done(bag)

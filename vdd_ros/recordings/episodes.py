@@ -11,6 +11,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.recordings.alignment import Alignment, Spread, TopicAlignment, repeats_and_drops
 from vdd_ros.recordings.form import SamplingForm
+from vdd_ros.recordings.motion import Motion
 from vdd_ros.recordings.sampler import max_delay_s
 from vdd_ros.recordings.tick_columns import RawEpisode, Ticks
 from vdd_ros.recordings.ticks import DOUBTED, SILENT, SKEWED, STALE, WAITING
@@ -21,8 +22,6 @@ from vdd_ros.robot.demonstrations import STARTS
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.text import counted
 
-MOTION = 1e-3
-"""Share of a command's range by which it must differ to count as motion."""
 SLOWEST = 1.5
 """Largest median interval of commands, in periods."""
 LEAST_PAIRS = 2
@@ -85,6 +84,7 @@ class EpisodeRules:
         self._max_ages_s = {source.name: source.max_age_s for source in robot.sources}
         self._channel = CommandChannel(robot.commands, form.vector, form.action)
         self._learned = np.array([entry.action is not None for entry in self._channel.entries])
+        self._motion = Motion(self._channel, robot.joints)
         self._kept = {name for name, recorded in self._rules.commands.items() if recorded.keep_last}
 
     def episodes(self, raw: RawEpisode) -> Iterator[tuple[str, Episode | LeftOutError]]:
@@ -138,17 +138,16 @@ class EpisodeRules:
     def _trimmed(self, ticks: Ticks) -> tuple[int, int]:
         """Return the range of the ticks that remains after cutting off waits."""
         trim = self._rules.trim
-        width = np.where(self._learned, MOTION * (self._channel.high - self._channel.low), np.inf)
         places = np.flatnonzero(ticks.commanded.whole)
         values = ticks.commanded.values[places]
         begin, end = 0, len(ticks)
         if trim.until == STARTS[1]:
-            moved = np.flatnonzero((np.abs(values - values[0]) > width).any(axis=1))
+            moved = self._motion.moved(values, 0)
             if not moved.size:
                 raise LeftOutError("the commands never change by more than 0.1 % of their range")
             begin = int(places[moved[0]])
         if trim.after_s is not None:
-            moved = np.flatnonzero((np.abs(values - values[-1]) > width).any(axis=1))
+            moved = self._motion.moved(values, -1)
             stops = int(places[moved[-1]]) + 1 if moved.size else 0
             end = min(end, stops + 1 + round(trim.after_s * self._form.rate_hz))
         return begin, max(end, begin + 1)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import RobotFileError
+from vdd_ros.errors import ObservationError, RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.robot.binding import bind
 from vdd_ros.robot.cdr.columns import Columns
 from vdd_ros.robot.cdr.format import MessageFormat
 from vdd_ros.robot.cdr.packed import Packed
-from vdd_ros.robot.command_rotations import PARTS, RotationChannel
+from vdd_ros.robot.command_rotations import PARTS, RotationChannel, check_orientation, doubtful_orientations
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.field_paths import check_path
 from vdd_ros.robot.layouts import FieldLayout, PointLayout
@@ -51,6 +51,11 @@ class CommandPart:
         self._scale = np.array([entry.scale for entry in command.entries])
         self._offset = np.array([entry.offset for entry in command.entries])
         self._is_converted = bool((self._scale != 1).any() or self._offset.any())
+        self._orientations = [
+            (slice(i, i + len(PARTS)), entry.rotation.form)
+            for i, entry in enumerate(command.entries)
+            if entry.rotation and entry.name.endswith(f".{PARTS[0]}")
+        ]
         self._read_bytes: Read = _unexpected
         self._read_columns: Callable[[Packed], Columns] = _unexpected_columns
 
@@ -81,11 +86,13 @@ class CommandPart:
         """Copy its values, (m,), from a message, or from its bytes after `expect`.
 
         Raises:
-            ObservationError: The message lacks them, or its bytes are damaged.
+            ObservationError: The message lacks them, its bytes are damaged, or an orientation is not a rotation.
         """
         (self._read_bytes if type(message) is bytes else self._read_message)(message, out)
         out *= self._scale
         out += self._offset
+        for place, form in self._orientations:
+            check_orientation(out[place].tolist(), form)
 
     def read_columns(self, contents: Packed) -> Columns:
         """Read its values, (n, m), from n messages after `expect`, with the same result as `read` on each."""
@@ -93,7 +100,21 @@ class CommandPart:
         with np.errstate(all="ignore"):  # what is not finite is refused later
             found.numbers *= self._scale
             found.numbers += self._offset
+        for place, form in self._orientations:
+            for row in doubtful_orientations(found.numbers[:, place], form):
+                self._refuse(found, row, place, form)
         return found
+
+    @staticmethod
+    def _refuse(found: Columns, row: int, place: slice, form: str) -> None:
+        """Note why a message has no orientation, unless it has an error already."""
+        if row in found.errors:
+            return
+        try:
+            check_orientation(found.numbers[row, place].tolist(), form)
+        except ObservationError as error:
+            found.errors[row] = error
+            found.numbers[row] = np.nan
 
     def _read_message(self, message: Any, out: Floats) -> None:
         self._layout.read(message, out)
@@ -306,7 +327,8 @@ class CommandChannel:
     def to_actions(self, values: Floats, observation: Floats, out: Floats) -> None:
         """Write the actions of consecutive commands, (t, n), at observations, (t, obs_dim), into `out`, (t, act_dim).
 
-        Each equals that of `to_action` after the previous command; the first one is relative to the measured value.
+        Each equals that of `to_action` after the previous command; the first one is relative to the measured value. Of
+        a quaternion and its negative, which are the same rotation, the one nearer to the previous action is taken.
         """
         last = np.empty_like(values)
         last[:1] = observation[:1, self._now] * self._now_factor
@@ -317,3 +339,5 @@ class CommandChannel:
             before = [None, *values[:-1]]
             for command, seen, one, action in zip(values, observation, before, out, strict=True):
                 self.to_action(command, seen, action, one)
+            for rotation in self.rotations:
+                rotation.keep_sign(out)

@@ -20,6 +20,8 @@ from vdd_ros.robot.rotations import (
     to_six_d,
     to_vector,
     to_yaw,
+    unit_quaternion,
+    unit_quaternions,
 )
 
 QUATERNION = "quaternion"
@@ -111,8 +113,17 @@ class RotationChannel:
         turn = _as_quaternion(values)
         if self.rotation.follows_last:
             turn = _product(turn, _inverse(_as_quaternion(before)))
-        for (column, factor), number in zip(self._action, self._encode(_positive(turn)), strict=True):
+        for (column, factor), number in zip(self._action, self._encode(_positive(_normalised(turn))), strict=True):
             out(column, number / factor)
+
+    def keep_sign(self, actions: NDArray[np.float64]) -> None:
+        """Give each quaternion of consecutive actions, (t, act_dim), the sign nearer to the previous one."""
+        if self.rotation.form != QUATERNION:
+            return
+        columns = [column for column, _ in self._action]
+        found = actions[:, columns]
+        flips = np.where((found[1:] * found[:-1]).sum(axis=1) < 0, -1.0, 1.0)
+        actions[1:, columns] = found[1:] * np.cumprod(flips)[:, None]
 
     @staticmethod
     def _decoded(decode: Callable[[Numbers], Quaternion], numbers: Numbers) -> Quaternion:
@@ -122,6 +133,24 @@ class RotationChannel:
             return decode(numbers)
         except ObservationError:  # numbers that are not a rotation are refused, like non-finite ones
             return _NOWHERE
+
+
+def check_orientation(numbers: Numbers, form: str) -> None:
+    """Check that a form, one of `FORMS`, can express the orientation of a message, four numbers.
+
+    Raises:
+        ObservationError: The numbers are not a rotation, as the zeros of an unset message; or it has no yaw.
+    """
+    turn = unit_quaternion(*numbers)
+    if form == "yaw":
+        to_yaw(turn)
+
+
+def doubtful_orientations(rows: NDArray[np.float64], form: str) -> list[int]:
+    """Return the rows of (n, 4) that `check_orientation` may refuse: all others it accepts."""
+    if form == "yaw":
+        return list(range(len(rows)))
+    return np.flatnonzero(~unit_quaternions(rows)[1]).tolist()
 
 
 def measured_features(rotation: CommandRotation, observation: Sequence[Feature]) -> tuple[Feature, ...]:

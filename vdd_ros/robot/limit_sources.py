@@ -79,6 +79,15 @@ def _fixed_instead(entry: CommandEntry, low: float, high: float) -> str:
     return f", or command it without learning: `fixed: {(low + high) / 2:.4g}`"
 
 
+def range_of(entry: CommandEntry, joints: Mapping[str, JointLimits] | None) -> float:
+    """Return `high` - `low` of a number, from its entry or from the joints of a robot description; NaN if unknown."""
+    low, high = entry.low, entry.high
+    if entry.limits == URDF and joints is not None and entry.name in joints:
+        least, most, _ = _described(entry, joints, 1.0, "")
+        low, high = least if math.isnan(low) else low, most if math.isnan(high) else high
+    return high - low
+
+
 def _limited(
     command: Command,
     features: Mapping[str, Feature],

@@ -6,7 +6,7 @@ from pathlib import Path
 from vdd_ros.cli.numbers import SEED, Whole
 from vdd_ros.console import show, tell
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.data.split import choose, write_split
+from vdd_ros.data.split import choose, copies, write_split
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
 from vdd_ros.recordings.record_parts import write_records
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     files = write_split(demonstrations, split, folder, force=args.force)
     if remark := write_records(demonstrations, files, split):
         tell(remark)
+    for copy, original in copies(demonstrations, split):
+        tell(f"warning: the held-out episode {copy} is a copy of episode {original}, which is for training; remove one")
     held_out = ", ".join(map(str, split.held_out))
     show(
         f"{files[0]}: {counted(len(split.train), 'episode')}",

@@ -273,11 +273,22 @@ def _values(source: Source, part: _Part, frames: NDArray[np.bool_]) -> NDArray[A
         found = found[frames]
     _check_finite(source, column, found, frames)
     if not part.is_vector:
-        return np.ascontiguousarray(found, dtype=part.features[0].dtype)
+        return np.ascontiguousarray(found, dtype=_array_type(source, part, found.dtype))
     vector = found.reshape(len(found), -1)
     if part.chosen.take is not None:
         vector = vector[:, list(part.chosen.take)]
     return np.asarray(vector, dtype=np.float64)
+
+
+def _array_type(source: Source, part: _Part, given: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the number type of an array; refuse numbers of another type, which it may not hold."""
+    wanted = np.dtype(part.features[0].dtype)
+    if given.kind != wanted.kind or (wanted.kind != "f" and given.itemsize > wanted.itemsize):
+        raise DemonstrationError(
+            f"{source.title} has the key '{printable(part.column.key)}' of {given}, but its metadata say "
+            f"{part.column.dtype}; correct them, or convert the data set again"
+        )
+    return wanted
 
 
 def _check_finite(source: Source, column: Column, values: NDArray[Any], frames: NDArray[np.bool_]) -> None:

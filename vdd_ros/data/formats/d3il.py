@@ -31,6 +31,8 @@ _BASES: dict[str, tuple[str, tuple[str, ...], str]] = {
     f"delta/{_DESIRED}": ("delta_desired", _XYZ, "m"),
 }
 _UNITS = {"j_pos": "rad", "j_vel": "rad/s", _JOINTS: "rad", "des_j_vel": "rad/s", "des_j_acc": "rad/s^2", _GRIPPER: "m"}
+_UNEVEN = 0.01
+"""Relative difference of time steps from which they are not the same."""
 _SKIPPED = (_TIME, "sim_step", "wall_clock")
 _PLANAR = (KeyChoice(f"{_ROBOT}/{_DESIRED}", take=(0, 1)), KeyChoice(f"{_ROBOT}/c_pos", take=(0, 1)))
 _PLANAR_ACTION = (KeyChoice(f"delta/{_DESIRED}", take=(0, 1)),)
@@ -86,7 +88,7 @@ def open_source(path: Path) -> Source:
         "d3il" if objects else "avoiding",
         lengths,
         columns,
-        _rate(episodes[0][times]) if times in forms else None,
+        _common_rate(path, [episode[times] for episode in episodes]) if times in forms else None,
         () if objects else _PLANAR,
         () if objects else _PLANAR_ACTION,
     )
@@ -150,10 +152,23 @@ def _column(key: str, episodes: list[dict[str, NDArray[Any]]]) -> Column:
     )
 
 
+def _common_rate(path: Path, times: list[NDArray[Any]]) -> float | None:
+    """Return the rate of the episodes; None if the times of the first are not equally spaced. Others are refused."""
+    rates = [_rate(each) for each in times if len(each) > 1]
+    known = [rate for rate in rates if rate is not None]
+    if not rates or rates[0] is None:
+        return None
+    if max(known) > (1 + _UNEVEN) * min(known):
+        raise damaged(
+            path, f"has episodes of {min(known):.4g} to {max(known):.4g} Hz", "move those of another rate elsewhere"
+        )
+    return known[0]
+
+
 def _rate(times: NDArray[Any]) -> float | None:
     """Return the rate of equally spaced times in seconds; None if they are not."""
     steps = np.diff(times.astype(np.float64).ravel())
-    if not len(steps) or not np.isfinite(steps).all() or steps.min() <= 0 or np.ptp(steps) > 0.01 * steps.mean():
+    if not len(steps) or not np.isfinite(steps).all() or steps.min() <= 0 or np.ptp(steps) > _UNEVEN * steps.mean():
         return None
     return float(1 / steps.mean())
 

@@ -184,12 +184,21 @@ def _shape(info: Info, key: str, shape: Json) -> tuple[int, ...]:
 
 
 def _names(names: Json) -> tuple[str, ...]:
-    """Return the names of the numbers of a feature: in LeRobot a list, a list in an object, or nothing."""
+    """Return the names of the numbers of a feature: in LeRobot a list, an object, or nothing."""
     if isinstance(names, dict):
-        names = [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
+        names = _names_in(names)
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         return ()
     return tuple(str(name) for name in names)
+
+
+def _names_in(names: JsonObject) -> list[Json]:
+    """Return the names in an object: by their index, as in {"x": 0, "y": 1}, or in its lists."""
+    places = {name: place for name, place in names.items() if type(place) is int}
+    if len(places) == len(names) and sorted(places.values()) == list(range(len(names))):
+        ordered: list[str] = sorted(places, key=places.__getitem__)
+        return [*ordered]
+    return [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
 
 
 def _not_finite(info: Info) -> set[str]:

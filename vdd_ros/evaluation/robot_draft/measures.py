@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 PERIODS = 5
 """Allowed age of an input in a draft, in periods."""
 LEAST_AGE_S = 0.1
+USUAL_LAG, LATE_PERIODS, MOST_LATE = 0.95, 2, 2.0
+"""Quantile of the delays from stamp to receipt, and periods after it, that an input may be old; largest factor so."""
 ROUNDED = 0.02
 """Relative tolerance within which a rate is rounded to a whole number."""
 SLOWEST = 1.5
@@ -178,9 +180,13 @@ def _measured(found: InputReadings) -> MeasuredInput:
     usual_s = 1 / rhythm.rate_hz if rhythm.rate_hz else LONGEST_AGE_S
     age_s = min(max(LEAST_AGE_S, rounded_up(PERIODS * usual_s, 2)), LONGEST_AGE_S)
     lag = np.abs(found.received_s - found.dated_s)
+    foreign_clock = bool(len(lag) and np.median(lag) > age_s)
+    if len(lag) and not foreign_clock:  # until the next message, a value becomes older than at its receipt
+        late_s = min(float(np.quantile(lag, USUAL_LAG)) + LATE_PERIODS * usual_s, MOST_LATE * age_s)
+        age_s = min(max(age_s, rounded_up(late_s, 2)), LONGEST_AGE_S)
     width = len(found.features)
     low, high = (found.values.min(0), found.values.max(0)) if len(found.values) else (np.full(width, np.nan),) * 2
-    return MeasuredInput(rhythm.rate_hz, age_s, bool(len(lag) and np.median(lag) > age_s), low, high)
+    return MeasuredInput(rhythm.rate_hz, age_s, foreign_clock, low, high)
 
 
 def _measured_command(

@@ -31,6 +31,8 @@ INFRASTRUCTURE = re.compile(
     r"/(rosout|parameter_events|clock|tf|tf_static|diagnostics|robot_description|events/\w+)$|/transition_event$|/(latency|decision)$"
 )
 _COMMANDING = re.compile(r"command|cmd|goal|leader|teleop|joint_trajectory")
+_LEADING = re.compile(r"/leader[^/]*/|_leader/")
+"""Namespace of a leader arm, whose joint states are the operator's commands."""
 _SURE = re.compile(r"command|cmd|joint_trajectory")
 _MOST_LAYOUTS = 1_000
 """Messages of a JointState topic that are searched for different sets of joints."""
@@ -121,7 +123,8 @@ def _rank(topic: Topic) -> tuple[int, int] | None:
     """Return a score of how much a topic looks like a command, or None."""
     if topic.type not in command_types():
         return None
-    name = topic.name.rpartition("/")[2] if topic.type == JOINT_STATE else topic.name
+    measured = topic.type == JOINT_STATE and not _LEADING.search(topic.name.lower())
+    name = topic.name.rpartition("/")[2] if measured else topic.name
     always = topic.type in (JOINT_TRAJECTORY, FLOAT64_MULTI_ARRAY)
     if not always and not _COMMANDING.search(name.lower()):
         return None
