@@ -220,7 +220,7 @@ class Commander:
             return False
         seen = newest.tolist()
         before = self.channel.measurements(seen) if self._first else self.limits.bounded
-        values = self.channel.wanted(action.tolist(), seen, before)
+        values = self.channel.wanted(action.tolist(), seen, before, first=self._first)
         if self._first or self._first_of_another:
             self._command[:] = values
         if self._first:
