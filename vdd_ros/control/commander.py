@@ -263,10 +263,11 @@ class Commander:
         if self._failsafe is not None:
             self._failsafe.repeat()
 
-    def stop(self, *, moved: bool = False) -> None:
+    def stop(self, *, moved: bool = False, homing: bool = False) -> None:
         """End, as at deactivation; a velocity-controlled robot gets zeros.
 
         Args:
+            homing: Another node may move the robot, so `on_loss` is applied even after a fail-safe.
             moved: The robot may have been moved, as at an episode's start. The point that replaces the rest of a
                 trajectory then waits for the robot's position, see `cancel_trajectory`.
         """
@@ -277,6 +278,8 @@ class Commander:
         elif not moved:
             self.cut_stale_trajectory()
         self.enter_failsafe()
+        if homing and self._failsafe is not None:
+            self._failsafe.begin(None)
         self._first, self._engaged = True, False
 
     def cut_stale_trajectory(self) -> None:

@@ -60,12 +60,16 @@ class Interruption:
         """Return whether this tick may still command."""
         return not (self.ended or self._interrupted or self.barred == tick)
 
-    def stop(self) -> None:
-        """Stop, as at deactivation: apply `on_loss` of the robot file and drop further commands."""
+    def stop(self, *, homing: bool = False) -> None:
+        """Stop, as at deactivation: apply `on_loss` of the robot file and drop further commands.
+
+        Args:
+            homing: The home service may move the robot, so `on_loss` is applied once more.
+        """
         with self.sending:
             self.ended = True
             self._elapse()
-            self._commander.stop()
+            self._commander.stop(homing=homing)
 
     def enter_failsafe(self) -> None:
         """Apply `on_loss` of the robot file, for example when no tick begins on time."""
