@@ -177,6 +177,8 @@ def _policy_node(
             parameters["phase_topic"] = "policy/phase"
     if given["use_sim_time"] == "true":
         parameters["use_sim_time"] = True
+    if given["activate"] != "true":  # also if the params_file starts the node by itself
+        parameters["autostart"] = False
     if given["episode_topic"]:
         parameters["episode_topic"] = given["episode_topic"]
     if given["seed"]:

@@ -143,3 +143,49 @@ def test_a_policy_that_waits_to_take_over_forgets_its_question_too(tmp_path: Pat
     assert gate.asked == [pytest.approx(0.3), 0.0]
     assert loop.counters.dropped_answers == 1
     loop.close()
+
+
+@pytest.mark.parametrize("periods", [0, 1, 2])
+@pytest.mark.parametrize("end", ["pause", "hang", "deactivation", "home"])
+def test_whoever_ends_commanding_before_the_first_observation_stops_the_old_chunk(
+    tmp_path: Path, end: str, periods: int
+) -> None:
+    """An episode begins and is interrupted at once: no observation will come that replaces the rest of the chunk."""
+    rig = ChunkedArm(tmp_path)
+    rig.walk()
+    loop, timer = rig.arm.rig.loop, rig.arm.rig.timer
+    before, plan = len(rig.sent), rig.sent[-1]
+    loop.episodes.new_number(-np.inf)
+    for _ in range(periods):
+        rig.arm.tick(told=False)
+    assert rig.sent[before:] == []
+    timer.now_s = loop._interruption.began + 0.5 * PERIOD_S
+    if end == "pause":
+        loop.episodes.pause("an operator called")
+    elif end == "hang":
+        loop.enter_failsafe()
+    elif end == "deactivation":
+        loop.stop()
+    else:
+        loop.episodes.go_home = lambda: None
+        loop.episodes.new_number(-np.inf)
+    assert rig.sent[before:] == [[plan[max(1, periods)]]]
+    rig.arm.tick()
+    if end in ("pause", "home"):
+        assert len(rig.sent) == before + 1
+
+
+def test_numbers_that_nothing_measures_follow_the_old_chunk_until_it_is_cut(tmp_path: Path) -> None:
+    """The robot went on along it meanwhile: the point that was due at the episode's begin is behind it."""
+    document = arm_document()
+    del document["command"]["entries"][1]["measured"]
+    rig = ChunkedArm(tmp_path, document)
+    rig.walk()
+    before, plan = len(rig.sent), rig.sent[-1]
+    rig.arm.rig.loop.new_episode()
+    for _ in range(3):
+        rig.arm.tick(told=False)
+    rig.arm.places = np.zeros(2)
+    rig.arm.wants = np.full((HORIZON, 2), np.nan)
+    rig.arm.tick()
+    assert rig.sent[before:] == [[[0.0, plan[4][1]]]]

@@ -292,3 +292,24 @@ def test_a_pause_that_comes_while_an_episode_begins_is_not_lost(tmp_path: Path) 
     rig.episodes._begin = begin
     rig.episodes.resume()
     assert not rig.stands(3)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_deactivation_on_the_way_home_stops_the_robot_once_more(tmp_path: Path, answered: bool, paused: bool) -> None:
+    """The fail-safe came before the call of the home service, which moves the robot."""
+    document = arm_document()
+    document["command"] |= {"on_loss": "call", "loss_service": "halt"}
+    arm = Arm(tmp_path, document)
+    episodes = arm.rig.loop.episodes
+    episodes.go_home = lambda: None
+    arm.tick()
+    episodes.send_home("an operator called")
+    assert arm.rig.out.calls == 1
+    if paused:
+        episodes.pause("an operator called")
+    if answered:
+        episodes.homed("")
+    arm.rig.loop.stop()
+    arm.rig.loop.stop()
+    assert arm.rig.out.calls == (1 if answered else 2)

@@ -159,3 +159,31 @@ def test_the_first_command_of_another_policy_is_a_first_command(
     rig.loop.tick(1.1, 0.0)
     assert np.array(rig.out.commands)[:, 0].tolist() == pytest.approx(commands, abs=1e-6)
     assert (rig.loop.counters.first_refused, rig.loop.counters.failsafes) == (refused, refused)
+
+
+def test_no_chunk_of_another_policy_comes_from_a_window_that_is_not_trusted(rig: Rig, tmp_path: Path) -> None:
+    """Its inputs are stale when it would make its first request; one period later they are fresh again."""
+    path = write_mixture(tmp_path / "new.onnx", seed=5, horizon=4)
+    policy = OnnxPolicy.load(path, expert="greedy")
+    seen: list[float] = []
+    act = policy.act
+
+    def noting(window: Any, *given: Any) -> Any:
+        seen.append(float(window[-1, 0]))
+        return act(window, *given)
+
+    policy.act = noting  # type: ignore[method-assign]
+    successor = ActivePolicy.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S, action_steps=2, prefetch_ticks=1)
+    run(rig, 3)
+    rig.loop.swap.hand_over(successor, lambda: None)
+    rig.time_s += PERIOD_S
+    rig.see((0.1, 0.3), (0.1, 0.3), rig.time_s)
+    rig.time_s += 1.0
+    rig.loop.tick(rig.time_s, 0.0)
+    assert rig.loop.counters.stale == 1
+    while rig.loop.active is not successor:
+        run(rig, 1)
+        if (request := successor.chunks._requested) is not None:
+            request.result(10.0)
+    assert seen[0] == pytest.approx(PLACE[0])
+    rig.loop.close()

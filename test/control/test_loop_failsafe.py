@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arm_rig import MAX_STEP, Arm
 from loop_rig import AVOIDING, PERIOD_S, MakeRig, Rig
 from policy_files import write_mixture
 from robot_messages import joint_state
@@ -14,6 +15,31 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.robot_file import RobotFile
+
+
+def _velocities(on_loss: dict[str, str]) -> dict[str, Any]:
+    """Return the robot file of two joints whose velocities are commanded."""
+    names = ("shoulder", "elbow")
+    joints = {name: {"joint": f"{name}_joint", "interface": "position", "unit": "rad"} for name in names}
+    commands = [
+        {"name": f"{name}_joint", "action": f"{name}_velocity", "unit": "rad/s", "low": -1, "high": 1} for name in names
+    ]
+    return {
+        "inputs": {
+            "arm": {
+                "topic": "joint_states",
+                "type": "sensor_msgs/msg/JointState",
+                "max_age_s": 0.1,
+                "entries": joints,
+            }
+        },
+        "command": {
+            "topic": "velocities",
+            "type": "std_msgs/msg/Float64MultiArray",
+            "entries": [entry | {"max_step": 0.5} for entry in commands],
+            **on_loss,
+        },
+    }
 
 
 @pytest.fixture
@@ -28,32 +54,7 @@ def joint_rig(tmp_path: Path, on_loss: dict[str, str]) -> Rig:
     observation = tuple(Feature(name, "rad") for name in ("shoulder", "elbow"))
     action = tuple(Feature(f"{entry.name}_velocity", "rad/s", -1.0, 1.0) for entry in observation)
     path = write_mixture(tmp_path / "joints.onnx", observation=observation, action=action, nan_above=1.0)
-    joints = {
-        entry.name: {"joint": f"{entry.name}_joint", "interface": "position", "unit": "rad"} for entry in observation
-    }
-    commands = [
-        {"name": f"{entry.name}_joint", "action": f"{entry.name}_velocity", "unit": "rad/s", "low": -1, "high": 1}
-        for entry in observation
-    ]
-    robot = RobotFile.from_dict(
-        {
-            "inputs": {
-                "arm": {
-                    "topic": "joint_states",
-                    "type": "sensor_msgs/msg/JointState",
-                    "max_age_s": 0.1,
-                    "entries": joints,
-                }
-            },
-            "command": {
-                "topic": "velocities",
-                "type": "std_msgs/msg/Float64MultiArray",
-                "entries": [entry | {"max_step": 0.5} for entry in commands],
-                **on_loss,
-            },
-        }
-    )
-    return Rig(OnnxPolicy.load(path, expert="greedy"), robot)
+    return Rig(OnnxPolicy.load(path, expert="greedy"), RobotFile.from_dict(_velocities(on_loss)))
 
 
 def test_joint_state_that_does_not_fit_is_refused(joint_rig: Rig) -> None:
@@ -232,3 +233,74 @@ def test_the_gate_of_the_window_waits_until_no_row_is_made_up(tmp_path: Path) ->
     assert (made.loop.counters.waiting, len(made.out.commands)) == (2, 3)
     with pytest.raises(ConfigurationError, match=r"start_gate is 'all'; use one of inputs, window\."):
         Rig(policy, RobotFile.load(AVOIDING), start_gate="all")
+
+
+@pytest.mark.parametrize("on_loss", [{"on_loss": "zero"}])
+def test_a_gap_after_which_the_window_is_not_full_stops_the_robot(
+    joint_rig: Rig, tmp_path: Path, on_loss: dict[str, str]
+) -> None:
+    """No tick finds the input stale, but the gap empties the window: velocities must not go on meanwhile."""
+    observation = joint_rig.policy.spec.observation
+    path = write_mixture(
+        tmp_path / "window.onnx", observation=observation, action=joint_rig.policy.spec.action, history=3
+    )
+    robot = RobotFile.from_dict(_velocities(on_loss))
+    made = Rig(OnnxPolicy.load(path, expert="greedy"), robot, start_gate="window")
+
+    def tick(*, told: bool = True) -> None:
+        made.time_s += PERIOD_S
+        if told:
+            made.receive("arm", joint_state(made.time_s, shoulder_joint=0.1, elbow_joint=0.2), made.time_s)
+        made.loop.tick(made.time_s, 0.0)
+
+    for _ in range(4):
+        tick()
+    assert any(made.out.commands[-1])
+    tick(told=False)
+    tick(told=False)
+    tick()
+    assert (made.loop.counters.stale, made.loop.counters.failsafes) == (0, 1)
+    assert made.out.commands[-1] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("prefetch_ticks", [0, 1])
+def test_a_chunk_from_before_a_standstill_is_not_executed_after_it(tmp_path: Path, prefetch_ticks: int) -> None:
+    """The process was suspended in the middle of a chunk; fresh messages have come before its next tick."""
+    horizon = 8
+    arm = Arm(tmp_path, horizon=horizon, action_steps=6, prefetch_ticks=prefetch_ticks)
+
+    def tick() -> None:
+        arm.tick()
+        if (request := arm.rig.loop.active.chunks._requested) is not None:
+            request.result(10.0)
+
+    arm.wants = np.repeat(MAX_STEP * np.arange(1, horizon + 1)[:, None], 2, axis=1)
+    while len(arm.commands) < 3:
+        tick()
+        if len(arm.commands):
+            arm.places = arm.commands[-1]
+    arm.rig.time_s += 5.0
+    arm.rig.loop.enter_failsafe()
+    arm.wants, arm.places, moved = np.zeros((horizon, 2)), np.zeros(2), len(arm.commands)
+    for _ in range(4):
+        tick()
+    assert len(arm.commands) > moved
+    assert np.abs(arm.commands[moved:]).max() == 0
+    arm.rig.loop.close()
+
+
+def test_a_tick_that_was_interrupted_from_beside_it_commands_nothing(tmp_path: Path) -> None:
+    arm = Arm(tmp_path)
+    arm.tick()
+    act = arm.rig.policy.act
+
+    def interrupted(*given: Any) -> Any:
+        arm.rig.loop.enter_failsafe()
+        return act(*given)
+
+    arm.rig.policy.act = interrupted  # type: ignore[method-assign, assignment]
+    arm.tick()
+    arm.rig.policy.act = act  # type: ignore[method-assign]
+    assert len(arm.commands) == 1
+    arm.tick()
+    assert len(arm.commands) == 2

@@ -86,7 +86,29 @@ def test_the_end_of_a_trajectory_is_where_the_robot_is_by_then(tmp_path: Path, w
         followed.pass_periods(1)
         followed.tick()
     else:
-        rig.timer.now_s += (periods - 0.5) * PERIOD_S
+        rig.timer.now_s += (periods + 1) * PERIOD_S
         (rig.loop.enter_failsafe if way == "no tick begins" else rig.loop.stop)()
     assert rig.out.trajectories[-1] == [plan[2 + periods]]
     assert rig.loop.counters.failsafes == 1
+
+
+@pytest.mark.parametrize("way", ["enter_failsafe", "stop"])
+@pytest.mark.parametrize("share", [0.02, 0.4, 0.6, 0.98])
+def test_the_end_of_a_trajectory_between_two_ticks_does_not_hurry_the_robot(
+    tmp_path: Path, share: float, way: str
+) -> None:
+    """A pause or a deactivation comes between ticks; the last point is reached a period later."""
+    followed = Followed(tmp_path)
+    rig = followed.arm.rig
+    followed.arm.wants = np.array([2.0, -2.0])
+    for _ in range(6):
+        followed.pass_periods(1)
+        followed.tick()
+    (*_, plan) = rig.out.trajectories
+    rig.timer.step_s = 0.0
+    rig.timer.now_s = rig.loop._interruption.began + share * PERIOD_S
+    getattr(rig.loop, way)()
+    shoulder = [place for place, _ in plan]
+    there = np.interp(1 + share, np.arange(len(plan) + 1), [shoulder[0] - MAX_STEP, *shoulder])
+    (last,) = rig.out.trajectories[-1]
+    assert 0 <= last[0] - there <= MAX_STEP * (1 + 1e-9)

@@ -232,6 +232,32 @@ def test_an_angle_goes_to_the_turn_nearest_to_the_last_command(tmp_path: Path) -
     assert arm.commands[-1] == pytest.approx([2 * math.pi - 3.0, 2 * math.pi + 0.6], abs=1e-5)
 
 
+def test_an_angle_that_nothing_measures_goes_to_the_turn_nearest_to_the_last_command(tmp_path: Path) -> None:
+    """Nobody knows where it stands before the first command; from then on, the shorter way is known."""
+    arm = Arm(tmp_path, arm_document(wraps=True, measured=None, low=-50.0, high=50.0, max_step=0.2))
+    arm.wants = [3.1, 3.9]
+    arm.tick()
+    assert arm.commands[-1] == pytest.approx([3.1, 3.9], abs=1e-5)
+    arm.wants = [-3.1, 3.8]
+    arm.tick()
+    assert arm.commands[-1] == pytest.approx([2 * math.pi - 3.1, 3.8], abs=1e-5)
+
+
+@pytest.mark.parametrize("seen", [{"rotation": "yaw"}, {"rotation": "yaw", "encode": "sin_cos"}])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_yaw_measures_no_whole_orientation(form: str, seen: dict[str, str]) -> None:
+    """A tool that points down would be sent upright by the first command, half a turn in one period."""
+    given = document(form, measured="tool")
+    given["inputs"]["tool"]["entries"]["tool"] = {"field": "pose.orientation", **seen}
+    if form == "yaw":
+        assert RobotFile.from_dict(given).commands[0].entries[3].rotation is not None
+        return
+    with pytest.raises(
+        RobotFileError, match=r"command.entries\[3\].measured: is 'tool', of which only the yaw is read"
+    ):
+        RobotFile.from_dict(given)
+
+
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [

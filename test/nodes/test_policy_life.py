@@ -227,6 +227,13 @@ def test_a_start_topic_is_waited_for(make_node: MakeNode, bench: Bench) -> None:
     assert node.state == "inactive"
 
 
+@pytest.mark.parametrize("start_topic", ["", "go/ready"])
+def test_a_node_that_is_to_stay_inactive_is_only_configured(make_node: MakeNode, start_topic: str) -> None:
+    node = make_node(autostart=True, stay_inactive=True, start_topic=start_topic)
+    node.autostart()
+    assert (node.state, node.failure, node._awaited) == ("inactive", "", "")
+
+
 def test_a_start_that_fails_later_ends_the_process(
     make_node: MakeNode, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -299,3 +299,22 @@ def test_a_robot_has_no_results_to_keep(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["run", "--robot", str(AVOIDING), "--json", str(file)]) == 2
     assert "give --sim, or omit them" in capsys.readouterr().err
     assert not file.exists()
+
+
+@pytest.mark.parametrize("record", [False, True])
+def test_inactive_nodes_are_configured_and_stay_so(tmp_path: Path, record: bool) -> None:
+    """Also if the parameter file would start them."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**: {ros__parameters: {autostart: true, stay_inactive: false}}")
+    asked = RobotRun(
+        robot=AVOIDING,
+        shadows=("other",),
+        record=tmp_path / "bag" if record else None,
+        activate=False,
+        params_file=file,
+    )
+    plan = robot_run._plan(asked)
+    for name in ("policy", "shadow_policy"):
+        given = plan[name].parameters
+        assert (given["autostart"], given["stay_inactive"]) == (True, True)
+    assert robot_run._plan(RobotRun(robot=AVOIDING))["policy"].parameters["stay_inactive"] is False

@@ -280,6 +280,14 @@ def test_activate_asks_for_the_transition(load: Callable[[str], Any]) -> None:
     assert after_configuring(policy_actions(load, activate="false")) == []
 
 
+def test_a_node_that_is_not_to_be_activated_does_not_start_by_itself(load: Callable[[str], Any], folder: Path) -> None:
+    Path("mine.params.yaml").write_text("/**: {ros__parameters: {autostart: true}}")
+    given = {"params_file": "mine.params.yaml", "compare_with": "teacher"}
+    for name in ("policy", "shadow_policy"):
+        assert parameters(policy_actions(load, activate="false", **given))[name]["autostart"] is False
+        assert "autostart" not in parameters(policy_actions(load, **given))[name]
+
+
 def test_recorder_comes_first_and_starts_the_policies(load: Callable[[str], Any]) -> None:
     """The policies are activated by the recorder's word, once, and a shadow's missing commands are not awaited."""
     actions = policy_actions(load, record="bag", compare_with="teacher")

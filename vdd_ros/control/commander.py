@@ -11,6 +11,7 @@ from vdd_ros.control.limits import CommandLimits
 from vdd_ros.control.rotation_limits import RotationLimit
 from vdd_ros.control.sender import FailSafe, Sender
 from vdd_ros.control.stale_trajectory import StaleTrajectory
+from vdd_ros.control.trajectory import Trajectory
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.command_channel import CommandChannel
 
@@ -89,11 +90,7 @@ class Commander:
         self._dry_command = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
-        self._period_s = period_s
-        self._points: NDArray[np.float64] = np.empty((0, len(self._command)))
-        self._sent_s = math.inf
-        self._planned = self._points
-        self._passed: list[float] = self._command.tolist()
+        self._way = Trajectory(len(self._command), period_s)
         self._first, self._first_of_another, self._engaged = True, False, False
         self.stale = StaleTrajectory()
 
@@ -140,14 +137,9 @@ class Commander:
         self._counters.commands += 1
         return True
 
-    def elapse(self, now_s: float) -> None:
-        """Advance the last trajectory at the start of a tick: the robot keeps moving even if ticks are lost."""
-        if not len(self._planned):
-            return
-        passed = max(0, round((now_s - self._sent_s) / self._period_s))
-        self._planned = self._points[passed:]
-        if passed:
-            self._passed = self._points[: min(passed, len(self._points))][-1].tolist()
+    def elapse(self, now_s: float, *, in_tick: bool = True) -> None:
+        """Advance the last trajectory to this time, of a tick or not: the robot keeps moving even if ticks are lost."""
+        self._way.elapse(now_s, in_tick=in_tick)
 
     def follow_up(self, newest: NDArray[np.float32], now_s: float) -> bool:
         """Mark this tick's point as under way, and send it to the commands without chunks; return whether it was sent.
@@ -160,10 +152,9 @@ class Commander:
             return False
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
-        if not self._single or not len(self._planned) or self._sender is None:
-            self._planned = self._planned[1:]
+        point = self._way.step()
+        if not self._single or point is None or self._sender is None:
             return False
-        point, self._planned = self._planned[0].copy(), self._planned[1:]
         if not self._step_limits.apply(point):
             self.enter_failsafe()
             return False
@@ -178,7 +169,7 @@ class Commander:
     def _reached(self) -> list[float]:
         """Return the present set points: on the trajectory, or the last ones sent."""
         sent = self._step_limits.bounded
-        return [s if steps else p for s, p, steps in zip(sent, self._passed, self._takes_steps, strict=True)]
+        return [s if steps else p for s, p, steps in zip(sent, self._way.passed, self._takes_steps, strict=True)]
 
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Dry-run `command`: send nothing, count nothing, keep no state."""
@@ -201,7 +192,7 @@ class Commander:
             newest: (obs_dim,) observation of this tick.
             now_s: The time in seconds, on the clock of the stamps.
         """
-        if len(self._points):
+        if len(self._way.points):
             self.limits.follow(self._reached())
         if not self._bound(actions[0], newest, now_s):
             return False
@@ -213,9 +204,8 @@ class Commander:
             if not self.limits.apply(points[count]):
                 break
             count += 1
-        self._points, self._planned = points[:count], points[1:count]
-        self._sent_s, self._passed = now_s, points[0].tolist()
-        self._step_limits.follow(self._passed)
+        self._way.begin(points[:count], now_s)
+        self._step_limits.follow(self._way.passed)
         if self._sender is None:
             return False
         self._sender.trajectory(points[:count], self._all)
@@ -230,7 +220,7 @@ class Commander:
             return False
         seen = newest.tolist()
         before = self.channel.measurements(seen) if self._first else self.limits.bounded
-        values = self.channel.wanted(action.tolist(), seen, before)
+        values = self.channel.wanted(action.tolist(), seen, before, first=self._first)
         if self._first or self._first_of_another:
             self._command[:] = values
         if self._first:
@@ -266,28 +256,37 @@ class Commander:
         if not self._first:
             self._counters.failsafes += 1
             if self._failsafe is not None:
-                self._failsafe.begin(self._planned[0] if len(self._planned) else None)
+                self._failsafe.begin(self._way.planned[0] if len(self._way.planned) else None)
             self.following.pause()
         self._first = True
-        self._planned = self._points = self._points[:0]
+        self._way.drop()
         if self._failsafe is not None:
             self._failsafe.repeat()
 
-    def stop(self, *, moved: bool = False) -> None:
+    def stop(self, *, moved: bool = False, homing: bool = False) -> None:
         """End, as at deactivation; a velocity-controlled robot gets zeros.
 
         Args:
+            homing: Another node may move the robot, so `on_loss` is applied even after a fail-safe.
             moved: The robot may have been moved, as at an episode's start. The point that replaces the rest of a
                 trajectory then waits for the robot's position, see `cancel_trajectory`.
         """
-        if moved and len(self._planned) and self._failsafe is not None and self.channel.measured.any():
+        if moved and len(self._way.planned) and self._failsafe is not None and self.channel.measured.any():
             if self._failsafe.cut:
-                self.stale.keep(self._planned[0], self._sent_s + len(self._points) * self._period_s)
-                self._planned = self._planned[:0]
+                self.stale.keep(self._way.rest())
+                self._way.drop()
         elif not moved:
-            self.stale.forget()
+            self.cut_stale_trajectory()
         self.enter_failsafe()
+        if homing and self._failsafe is not None:
+            self._failsafe.begin(None)
         self._first, self._engaged = True, False
+
+    def cut_stale_trajectory(self) -> None:
+        """Replace the rest of an ended episode's trajectory by its due point, since no observation will be awaited."""
+        due = self.stale.due(self._way.now_s, in_tick=False)
+        if due is not None and self._sender is not None and self._failsafe is not None:
+            self._sender.trajectory(due[None], self._failsafe.cut)
 
     def cancel_trajectory(self, newest: NDArray[np.float32], now_s: float) -> None:
         """Replace the rest of an ended episode's trajectory by the robot's position; see `StaleTrajectory.take`."""
@@ -297,21 +296,22 @@ class Commander:
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
         """Check that the robot is near the point that is due; otherwise send the point nearest to it and stop."""
-        limits, due = self.limits, self._passed
-        if len(self._planned):
-            due = self._planned[0].tolist()
+        limits, way = self.limits, self._way
+        due = way.passed
+        if len(way.planned):
+            due = way.planned[0].tolist()
             measured = self.channel.measurements(seen)
             if limits.is_beside(due, measured):
                 limits.waits = []
             else:
                 limits.follow(self._reached())
                 limits.bound(due, measured)
-        if why := self.following.look(now_s, seen, due, self._passed, limits.waits):
+        if why := self.following.look(now_s, seen, due, way.passed, limits.waits):
             self._give_up(why)
             return
-        self._passed = due
-        if limits.waits and len(self._planned) and self._sender is not None:
-            self._planned = self._planned[:0]
+        way.passed = due
+        if limits.waits and len(way.planned) and self._sender is not None:
+            way.stop(due)
             self._before[:] = due
             self._step_limits.follow(due)
             self._sender.trajectory(self._before[None], self._all)

@@ -165,6 +165,12 @@ class Episodes:
             else:
                 self._wanted = True
 
+    def give_up_home(self) -> bool:
+        """Expect no answer of the home service, as at deactivation; return whether the robot may be on its way."""
+        with self._lock:
+            away, self._away = self._away, False
+            return away
+
     def advance(self, now_s: float) -> bool:
         """Return whether the loop acts in this tick; begin the requested phase."""
         if self.phase is Phase.RUNNING:

@@ -41,6 +41,7 @@ class Interruption:
         self.sending = Lock()
         self.ended = False
         self.barred = 0
+        self._interrupted = False  # since the last tick began
         self.began = 0.0
         self.running_since: float | None = None
         self.ticked_s = -math.inf
@@ -50,18 +51,30 @@ class Interruption:
         self._timer = timer
         self._trajectories = trajectories
 
-    def stop(self) -> None:
-        """Stop, as at deactivation: apply `on_loss` of the robot file and drop further commands."""
+    def is_over(self) -> bool:
+        """Return whether the fail-safe was entered since the last tick began; call once, as a tick begins."""
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted
+
+    def permits(self, tick: int) -> bool:
+        """Return whether this tick may still command."""
+        return not (self.ended or self._interrupted or self.barred == tick)
+
+    def stop(self, *, homing: bool = False) -> None:
+        """Stop, as at deactivation: apply `on_loss` of the robot file and drop further commands.
+
+        Args:
+            homing: The home service may move the robot, so `on_loss` is applied once more.
+        """
         with self.sending:
             self.ended = True
             self._elapse()
-            self._commander.stop()
+            self._commander.stop(homing=homing)
 
     def enter_failsafe(self) -> None:
         """Apply `on_loss` of the robot file, for example when no tick begins on time."""
         with self.sending:
-            self._elapse()
-            self._commander.enter_failsafe()
+            self._interrupt()
 
     def check_overdue(self, limit_s: float) -> bool:
         """Return whether a tick is overdue; if so, enter the fail-safe at once.
@@ -79,12 +92,17 @@ class Interruption:
             if self.barred != tick:
                 self.barred = tick
                 self._counters.hangs += 1
-                self._elapse()
-                self._commander.enter_failsafe()
+                self._interrupt()
         return True
+
+    def _interrupt(self) -> None:
+        """Enter the fail-safe, also for the trajectory of an ended episode."""
+        self._interrupted = True
+        self._elapse()
+        self._commander.cut_stale_trajectory()
+        self._commander.enter_failsafe()
 
     def _elapse(self) -> None:
         """Advance the last trajectory to the present time; the robot follows it even without ticks."""
         if self._trajectories:
-            since_s = self._timer() - self.began + (self._period_s if self.running_since is None else 0.0)
-            self._commander.elapse(self.ticked_s + since_s)
+            self._commander.elapse(self.ticked_s + self._timer() - self.began, in_tick=False)

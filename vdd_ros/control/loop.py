@@ -147,7 +147,7 @@ class PolicyLoop:
 
     def stop(self) -> None:
         """Stop, from any thread; see `Interruption.stop`. The next `start` resumes."""
-        self._interruption.stop()
+        self._interruption.stop(homing=self.episodes.give_up_home())
 
     def enter_failsafe(self) -> None:
         """Apply `on_loss` of the robot file, from any thread; see `Interruption.enter_failsafe`."""
@@ -223,6 +223,8 @@ class PolicyLoop:
         self._interruption.ticked_s = now_s
         if self._trajectories:
             self.commander.elapse(now_s)
+        if self._interruption.is_over():
+            self._drop()
         if self.swap.waiting is not None and self.swap.advance(now_s):
             self._records.expert = None
         active, observer = self.swap.active, self.swap.active.observer
@@ -291,12 +293,8 @@ class PolicyLoop:
         guards, follows = active.guards, self._trajectories and step.act is None
         in_time = follows or guards.in_time(took_s)
         known = step.act is None or guards.knows(step.act.novelty)
-        return (
-            in_time
-            and known
-            and self.episodes.running
-            and not (guards.fault or interruption.ended or interruption.barred == self.counters.ticks)
-        )
+        permitted = self.episodes.running and not guards.fault
+        return in_time and known and permitted and interruption.permits(self.counters.ticks)
 
     def _send(self, step: Step, newest: NDArray[np.float32], now_s: float) -> bool:
         if not self._trajectories:
@@ -309,6 +307,7 @@ class PolicyLoop:
         """Return the observation history, or None if an input or the goal is missing or not trustworthy."""
         if not observer.complete or (self._whole_window and not observer.covers(now_s)):
             self.counters.waiting += 1
+            self._distrust()
             return None
         if observer.stale(now_s):
             self.counters.stale += 1

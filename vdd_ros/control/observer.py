@@ -246,6 +246,15 @@ class Observer:
             return []
         return [name for name, judge in self._continuity.items() if judge.is_doubted(now_s, starting=starting)]
 
+    def distrusted(self, now_s: float, *, starting: bool = False) -> str:
+        """Return why nothing may be commanded, such as a stale input; empty if it may. `starting`: see `doubted`."""
+        if stale := self.stale(now_s):
+            return f"stale: {', '.join(stale)}"
+        if self.alignment.is_skewed():
+            return f"the stamps of its inputs are {self.alignment.skew_s:.3g} s apart (max_skew_s)"
+        doubted = self.doubted(now_s, starting=starting)
+        return f"contradictory messages: {', '.join(doubted)}" if doubted else ""
+
     @property
     def contradictions(self) -> dict[str, int]:
         """Messages refused because they contradict earlier ones, by watched input."""

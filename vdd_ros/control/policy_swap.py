@@ -73,10 +73,14 @@ class PolicySwap:
         if self.waiting is None:
             return False
         successor, handed_over = self.waiting
-        if not successor.observer.covers(now_s):
-            return False
         observer = successor.observer
-        if not successor.chunks.prime(observer.sample(now_s), observer.goal, observer.arrays):
+        if not observer.covers(now_s):
+            return False
+        window, chunks = observer.sample(now_s), successor.chunks
+        if chunks.prefetch_ticks and observer.distrusted(now_s, starting=self._commander.starting):
+            self._counters.dropped_answers += chunks.drop()  # as in a tick: no chunk may come from such a window
+            return False
+        if not chunks.prime(window, observer.goal, observer.arrays):
             return False
         self.take_over(successor)
         handed_over()

@@ -3,44 +3,53 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.control.trajectory import Trajectory
 from vdd_ros.robot.command_channel import CommandChannel, Floats
 
 
 class StaleTrajectory:
-    """Keeps the point that was due when an episode ended, and replaces it by the robot's position.
+    """Keeps the rest of a trajectory whose episode ended, and replaces it by the robot's position.
 
     The robot may have been moved: a point of the old episode would pull it back.
     """
 
     def __init__(self) -> None:
-        self._point: Floats | None = None
-        self._end_s = 0.0
+        self._rest: Trajectory | None = None
 
     @property
     def pending(self) -> bool:
         """Whether a trajectory of an ended episode may still be under way."""
-        return self._point is not None
+        return self._rest is not None
 
-    def keep(self, due: Floats, end_s: float) -> None:
-        """Keep the point (n,) that was due, of a trajectory that ends at a time, in seconds."""
-        self._point, self._end_s = due.copy(), end_s
+    def keep(self, rest: Trajectory) -> None:
+        """Keep the points that the robot was still to reach."""
+        self._rest = rest
 
-    def forget(self) -> None:
-        """Keep nothing."""
-        self._point = None
+    def due(self, now_s: float, *, in_tick: bool) -> Floats | None:
+        """Return the point (n,) that is due, and keep nothing; None if the trajectory is over.
+
+        Args:
+            now_s: The time in seconds, on the clock of the trajectory.
+            in_tick: See `Trajectory.elapse`.
+        """
+        rest, self._rest = self._rest, None
+        if rest is None:
+            return None
+        rest.elapse(now_s, in_tick=in_tick)
+        return rest.planned[0] if len(rest.planned) else None
 
     def take(self, channel: CommandChannel, newest: NDArray[np.float32], now_s: float) -> Floats | None:
-        """Return the robot's position, (1, n); None if the trajectory is over.
+        """Return the robot's position, (1, n), and keep nothing; None if the trajectory is over.
 
-        Unmeasured numbers are those of the point that was due.
+        Unmeasured numbers are those of the point that is due.
 
         Args:
             channel: The commands.
             newest: (obs_dim,) observation of the new episode.
-            now_s: The time in seconds, on the clock of the trajectory's end.
+            now_s: The time in seconds, on the clock of the trajectory, at the begin of a tick.
         """
-        point, self._point = self._point, None
-        if point is None or now_s >= self._end_s:
+        point = self.due(now_s, in_tick=True)
+        if point is None:
             return None
         place = np.empty_like(point)
         channel.measure(newest, place)

@@ -70,18 +70,18 @@ class PolicyNode(ReasonedLifecycleNode):
     def autostart(self) -> None:
         """Configure and activate if the parameter `autostart` is set; raises ConfigurationError on failure.
 
-        With `start_topic`, activation waits for that topic.
+        With `start_topic`, activation waits for that topic; with `stay_inactive`, it is left to others.
         """
         if not self.get_parameter("autostart").value:
             return
-        start_topic = self.get_parameter("start_topic").value
-        for transition in (self.trigger_configure, *([] if start_topic else [self.trigger_activate])):
+        start_topic, stays = (self.get_parameter(name).value for name in ("start_topic", "stay_inactive"))
+        for transition in (self.trigger_configure, *([] if start_topic or stays else [self.trigger_activate])):
             if asked_to_leave():
                 return
             transition()
             if self.failure:
                 raise ConfigurationError(self.failure)
-        if start_topic:
+        if start_topic and not stays:
             self._awaited = self.resolve_topic_name(start_topic)
             self._start_signal = self.create_subscription(Bool, start_topic, self._take_start, LATCHED)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from vdd_ros.robot.command_rotations import CommandRotation, form_of
+from vdd_ros.robot.command_rotations import HEADINGS, CommandRotation, form_of
 from vdd_ros.robot.field_paths import elements, parse_path
 from vdd_ros.robot.framing import frame_part
 from vdd_ros.robot.messages.message import Message
@@ -108,9 +108,17 @@ def _check_frame(source: "Input", path: str) -> None:
 
 
 def _check_measured_rotation(rotation: CommandRotation, names: list[str], path: str) -> None:
-    if form_of(rotation.measured, names) is None:
+    form = form_of(rotation.measured, names)
+    if form is None:
         problem = f"is {rotation.measured!r}, which is not a `rotation` of any input; the rotations are"
         fail(path, problem, names or ["none"])
+    if form in HEADINGS and rotation.form != "yaw":
+        fail(
+            path,
+            f"is {rotation.measured!r}, of which only the yaw is read, but `rotation: {rotation.form}` commands the "
+            "whole orientation: the first command would start upright, wherever the robot is. Read the input's "
+            "quaternion with `rotation: six_d` or `vector`",
+        )
 
 
 def _measure_nothing(inputs: Sequence["Input"]) -> dict[str, str]:

@@ -274,28 +274,31 @@ class CommandChannel:
     def from_action(self, action: Numbers, observation: Numbers, out: Floats) -> None:
         """Write the first command for an action, (act_dim,), at an observation, (obs_dim,), into `out`, (n,)."""
         seen = observation.tolist()
-        out[:] = self.wanted(action.tolist(), seen, self.measurements(seen))
+        out[:] = self.wanted(action.tolist(), seen, self.measurements(seen), first=True)
 
-    def wanted(self, action: list[float], seen: list[float], before: list[float]) -> list[float]:
+    def wanted(
+        self, action: list[float], seen: list[float], before: list[float], *, first: bool = False
+    ) -> list[float]:
         """Return the command, n numbers.
 
         Args:
             action: act_dim numbers.
             seen: The observation, obs_dim numbers.
             before: The last command, n numbers; of a first command the measurements.
+            first: Whether it is a first command.
         """
         values = [
             seen[base] * unit + last * follows + action[index] * factor + constant
             for last, (base, unit, follows, index, factor, constant) in zip(before, self._sums, strict=True)
         ]
         if self._turns or self.rotations:
-            self._turn(values, action, before)
+            self._turn(values, action, before, first=first)
         return values
 
-    def _turn(self, values: Any, action: list[float], before: list[float]) -> None:
+    def _turn(self, values: Any, action: list[float], before: list[float], *, first: bool = False) -> None:
         """Move angles to the turn nearest to the last command, and take orientations from the action."""
         for index, full, known in self._turns:
-            if known and math.isfinite(values[index]):
+            if (known or not first) and math.isfinite(values[index]):
                 values[index] = before[index] + math.remainder(values[index] - before[index], full)
         for rotation in self.rotations:
             values[rotation.place] = rotation.wanted(action, before[rotation.place])

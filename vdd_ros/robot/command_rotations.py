@@ -27,6 +27,8 @@ from vdd_ros.robot.rotations import (
 QUATERNION = "quaternion"
 FORMS: Mapping[str, Sequence[str]] = {QUATERNION: ("_x", "_y", "_z", "_w"), **ROTATIONS}
 """Forms of an orientation in an action, with the endings of its action entries' names."""
+HEADINGS = ("yaw", "sin_cos")
+"""Forms of an orientation in an observation that hold only its rotation about z."""
 PARTS = "xyzw"
 LEAST_NORM = 0.1
 """Shortest quaternion of a policy that has a direction; shorter ones are refused."""

@@ -281,7 +281,7 @@ def _check_recorded(run: RobotRun, matched: dict[str, list[Section]]) -> None:
 
 def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool) -> dict[str, Value]:
     """Return a policy node's parameters from the arguments; a params_file that forbids commands stays in force."""
-    asked: dict[str, Value] = {"autostart": True} if run.activate else {}
+    asked: dict[str, Value] = {"autostart": True, "stay_inactive": not run.activate}
     if not commands:
         asked["enable_control"] = False
     if run.commands and not commands:

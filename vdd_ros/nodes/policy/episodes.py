@@ -35,6 +35,7 @@ class EpisodeTopics:
         control: Whether the node commands.
         ticking: Returns whether the loop ticks.
         simulated_time: Whether time comes from /clock.
+        stopping: Returns the services that still have to stop the robot; see `HomeCall`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class EpisodeTopics:
         control: bool,
         ticking: Callable[[], bool],
         simulated_time: bool,
+        stopping: Callable[[], str] = lambda: "",
     ) -> None:
         self._node = node
         self._loop = loop
@@ -56,7 +58,7 @@ class EpisodeTopics:
         self._simulated_time = simulated_time
         self._number: int | None = None
         self._phase, self._phase_topic = "", phase_topic
-        self._home = HomeCall(node, rules.home, self._homed) if control and rules.home else None
+        self._home = HomeCall(node, rules.home, self._homed, stopping) if control and rules.home else None
         loop.episodes.go_home = self._call_home if self._home else None
         if topic:
             inputs.add(Int64, topic, self._take_number, LATCHED)

@@ -36,6 +36,11 @@ class FailsafeCall:
         self._failures = SparseLog(node.get_logger().error)
         self._timer = node.create_timer(AGAIN_S, self._again, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    @property
+    def name(self) -> str:
+        """Full name of the service."""
+        return str(self._client.srv_name)
+
     def start(self) -> None:
         """Call now and repeat until it succeeds; does not wait for the response."""
         self.wanted = True

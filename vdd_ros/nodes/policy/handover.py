@@ -90,7 +90,10 @@ class Handover:
         missing = observer.missing()
         stale = [name for name in observer.stale(now_s) if name not in missing]
         found = [f"{word} {', '.join(names)}" for word, names in (("waiting for", missing), ("stale:", stale)) if names]
-        why = "; ".join(found) or f"its window of {loaded.info['history']} observations is not full"
+        why = "; ".join(found) or observer.distrusted(now_s)
+        if not why:
+            full = observer.covers(now_s)
+            why = "no chunk of it came" if full else f"its window of {loaded.info['history']} observations is not full"
         self._refuse(loaded, f"it could not take over within {self._timeout_s:g} s (parameter swap_timeout_s): {why}")
 
     def _refuse(self, loaded: LoadedPolicy, reason: str) -> None:

@@ -23,12 +23,16 @@ class HomeCall:
         node: The node that calls.
         home: The service.
         answered: Called in the executor with the reason for a failure; empty after success.
+        stopping: Returns the services that still have to stop the robot, in words; they would stop it on its way.
     """
 
-    def __init__(self, node: Node, home: Home, answered: Callable[[str], None]) -> None:
+    def __init__(
+        self, node: Node, home: Home, answered: Callable[[str], None], stopping: Callable[[], str] = lambda: ""
+    ) -> None:
         self._node = node
         self._home = home
         self._answered = answered
+        self._stopping = stopping
         self._client = node.create_client(Trigger, home.service)
         self._answer: Future | None = None
         self._wanted = False
@@ -71,11 +75,14 @@ class HomeCall:
         self._look()
 
     def _look(self) -> None:
-        if self._answer is None and self._client.service_is_ready():
+        stopping = self._stopping() if self._answer is None else ""
+        if self._answer is None and not stopping and self._client.service_is_ready():
             self._answer = self._client.call_async(Trigger.Request())
             self._answer.add_done_callback(self._judge)
         if time.monotonic() > self._until_s:
             what = "is not available" if self._answer is None else "did not answer"
+            if stopping:
+                what = f"was not called, because {stopping} did not succeed"
             self._end(f"{self._client.srv_name} {what} within {self._home.timeout_s:g} s")
 
     def _judge(self, answer: Future) -> None:

@@ -96,6 +96,7 @@ class PolicyParameters:
         "", "for shadows: topic of the commanding node's phases, its ~/phase (std_msgs/String); empty: none"
     )
     autostart: bool = parameter(False, "configure and activate without a manager")
+    stay_inactive: bool = parameter(False, "with autostart: configure only; somebody else activates")
     start_topic: str = parameter(
         "", "with autostart: activate once this topic (std_msgs/Bool, transient local) is true; empty: at once"
     )

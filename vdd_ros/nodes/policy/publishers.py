@@ -119,6 +119,11 @@ class PublishedOutputs:
         for request in self._requests:
             request.stop()
 
+    def stopping(self) -> str:
+        """Return the services of `on_loss: call` that have not succeeded yet, in words; empty if all have."""
+        names = [request.name for request in self._requests if request.wanted]
+        return f"loss_service {', '.join(names)}" if names else ""
+
     def cancel_goals(self) -> None:
         """See Sender; does not wait for the answers."""
         for goals in self._goals:

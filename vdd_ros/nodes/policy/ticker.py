@@ -178,6 +178,7 @@ class Ticker:
         self.refused = settle(self._settings.host)
         for problem in self.refused:
             self._node.get_logger().warning(problem)
+        self._deadlines = Deadlines(self._settings.period_s)  # the settings may have taken long
         self._settled = True
         self._in_executor(self._tell_settled)
 
@@ -186,6 +187,7 @@ class Ticker:
         wake, due_ns = self._wake, self._deadlines.due_ns
         if thread.sleep_until(due_ns - wake.ahead_ns):
             late_ns = wake.until(due_ns)
+            self._stop_if_late(late_ns)
             self._deadlines.step()
             if thread.stopping:  # it may have been abandoned in a dry run
                 return
@@ -256,9 +258,18 @@ class Ticker:
         """Return whether a tick or its dry run hangs; if so, end commanding."""
         if self._loop.check_overdue():
             return True
-        late_s = 1e-9 * (time.monotonic_ns() - self._deadlines.due_ns)
-        allowed_s = max(self._settings.period_s, self._settings.limit_s) + self._settings.max_age_s
-        if self._thread is None or not self._settled or late_s <= allowed_s:
+        if self._thread is None or not self._settled:
+            self._stands_still = False
+            return False
+        return self._stop_if_late(time.monotonic_ns() - self._deadlines.due_ns)
+
+    def _stop_if_late(self, late_ns: int) -> bool:
+        """Return whether no tick began for too long; if so, end commanding.
+
+        A process that was suspended notices in its tick, since its watchdog may wake later.
+        """
+        settings = self._settings
+        if 1e-9 * late_ns <= max(settings.period_s, settings.limit_s) + settings.max_age_s:
             self._stands_still = False
             return False
         self._loop.counters.hangs += not self._stands_still
