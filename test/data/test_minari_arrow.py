@@ -1,6 +1,7 @@
 """Minari's Arrow: steps as rows, nested parts as structures, the last row without an action."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import get_format
+from vdd_ros.data.formats.arrow_sizes import unpacked_bytes
 from vdd_ros.data.formats.minari_arrow import ArrowEpisodes
 from vdd_ros.data.formats.outline import outline
 from vdd_ros.errors import DemonstrationError
@@ -130,3 +132,64 @@ def test_wrong_metadata_is_refused(tmp_path: Path, changes: dict[str, object], m
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     with pytest.raises(DemonstrationError, match=message):
         DemonstrationSet.load(tmp_path / "reach") if "data_format" in changes else load(tmp_path)
+
+
+def compressed(file: Path, codec: str | None = "zstd", steps: int = 1_001) -> Any:
+    """Write steps that repeat into a compressed file, with texts as a dictionary; return them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    texts = pa.array(["one", "two"] * (steps // 2 + 1)).slice(0, steps).dictionary_encode()
+    arm = pa.StructArray.from_arrays([vectors(np.zeros((steps, 3))), texts], names=["pos", "text"])
+    table = pa.table({"observations": arm, "actions": pa.array(np.arange(steps) // 100)})
+    with pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        writer.write_table(table, max_chunksize=400)
+    return table
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_compressed_episodes_are_read(tmp_path: Path, codec: str) -> None:
+    table = compressed(tmp_path / "data/0/part-0.arrow", codec)
+    arm, *_, action = ArrowEpisodes(tmp_path / "data").columns
+    assert np.array_equal(arm.read(), np.zeros((1_000, 3)))
+    assert np.array_equal(action.read(), table["actions"].to_numpy()[:-1])
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4", None])
+def test_unpacked_sizes_are_those_that_pyarrow_allocates(tmp_path: Path, codec: str | None) -> None:
+    file = tmp_path / "some.arrow"
+    compressed(file, codec)
+    with pa.memory_map(str(file)) as stream:
+        content = stream.read_buffer()
+        batches = pa.ipc.open_file(stream).read_all().to_batches()
+        buffers = [one for batch in batches for column in batch.columns for one in column.buffers()]
+        buffers += batches[0]["observations"].field(1).dictionary.buffers()
+        file_bytes = range(content.address, content.address + content.size)
+        allocated = sum(one.size for one in buffers if one and one.address not in file_bytes)
+        assert unpacked_bytes(memoryview(content)) == allocated
+    assert (allocated > 0) == (codec is not None)
+
+
+def test_an_episode_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """A buffer begins with its unpacked size, which pyarrow allocates."""
+    file = tmp_path / "data/0/part-0.arrow"
+    compressed(file)
+    content = file.read_bytes()
+    actions = struct.pack("<q", 400 * 8)
+    assert actions in content
+    file.write_bytes(content.replace(actions, struct.pack("<q", 3 << 30), 1))
+    with pytest.raises(DemonstrationError, match=r"unpacks to 3,221,\d+,\d+ bytes; at most 1,073,741,824 are read"):
+        ArrowEpisodes(tmp_path / "data")
+
+
+def test_damaged_metadata_are_refused(tmp_path: Path) -> None:
+    compressed(tmp_path / "some.arrow")
+    content = (tmp_path / "some.arrow").read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(content), 500).tolist():
+        damage = bytearray(content)
+        damage[place] = int(random.integers(256))
+        try:
+            assert unpacked_bytes(memoryview(damage)) >= 0
+        except ValueError as error:
+            assert "metadata" in str(error) or "truncated" in str(error)
+    with pytest.raises(ValueError, match="was truncated"):
+        unpacked_bytes(memoryview(content[:-1]))

@@ -85,12 +85,12 @@ def test_an_interrupted_replacement_goes_on(
 def test_a_bag_that_was_interrupted_in_its_middle_is_converted_anew(
     tmp_path: Path, bags: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(bag: NamedBag, form: Any, robot: Any, keep: Any) -> Any:
+    def stop(bag: NamedBag, form: Any, robot: Any, keep: Any, names: Any) -> Any:
         def once(episode: Any) -> None:
             keep(episode)
             raise KeyboardInterrupt
 
-        return bag_conversion.convert_bag(bag, form, robot, keep if bag.name == "ep_0" else once)
+        return bag_conversion.convert_bag(bag, form, robot, keep if bag.name == "ep_0" else once, names)
 
     monkeypatch.setattr(conversion, "convert_bag", stop)
     assert convert(tmp_path, bags) == 130

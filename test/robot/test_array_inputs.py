@@ -101,6 +101,16 @@ def test_a_list_of_numbers_is_an_array_row_by_row_in_the_unit_of_the_policy() ->
     assert np.isinf(read(tested, numbers(np.full(6, 1e300)))).all()
 
 
+def test_scale_and_offset_apply_before_an_array_becomes_single_precision() -> None:
+    """Single precision has steps of 2 beyond 16,777,216, and of 64 near a billion."""
+    entry = {"field": "data", "shape": [3], "unit": "m", "scale": 1e-3, "offset": -1_000_000.0}
+    tested = channel(Feature("places", "m", shape=(3,)), "std_msgs/msg/Int32MultiArray", entry)
+    found = read(tested, SimpleNamespace(data=array("i", [1_000_000_001, 1_000_000_002, 999_999_999])))
+    np.testing.assert_allclose(found, [0.001, 0.002, -0.001], rtol=1e-6)
+    with pytest.raises(ObservationError, match="data has 1 numbers"):
+        read(tested, SimpleNamespace(data=array("i", [1])))
+
+
 @pytest.mark.parametrize("values", [["a", "b"], [SimpleNamespace(), SimpleNamespace()], [[1.0], [2.0]]])
 def test_a_list_of_texts_or_messages_is_refused_at_the_latest_when_one_comes(values: list[Any]) -> None:
     """An empty one, as a message's class makes it, does not say what it will hold."""

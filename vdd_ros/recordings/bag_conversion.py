@@ -10,6 +10,7 @@ from vdd_ros.bags.types import Decoder
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.recordings.bag_list import NamedBag
 from vdd_ros.recordings.column_sampler import ColumnSampler, why_not_by_columns
+from vdd_ros.recordings.episode_names import EpisodeNames
 from vdd_ros.recordings.episodes import Episode, EpisodeRules
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.marks import Mark, Marker, ServiceCalls
@@ -29,7 +30,13 @@ LONGEST_PAUSE_NS = 24 * _HOUR_NS
 
 
 def convert_bag(
-    bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep, *, by_columns: bool = True
+    bag: NamedBag,
+    form: SamplingForm,
+    robot: RobotFile,
+    keep: Keep,
+    names: EpisodeNames | None = None,
+    *,
+    by_columns: bool = True,
 ) -> BagRecord:
     """Convert a bag.
 
@@ -38,6 +45,7 @@ def convert_bag(
         form: Form of the demonstrations.
         robot: The robot file.
         keep: Called with each episode, in order; only one is in memory at a time.
+        names: Names the episodes; None: the bag is the only one of its conversion.
         by_columns: Whether messages are sampled in blocks, if the robot file allows it; the result is the same.
 
     Returns:
@@ -48,12 +56,23 @@ def convert_bag(
         RecordingError: The bag is damaged, or holds fewer messages than its metadata count.
         RobotFileError: A message lacks a field that the robot file names.
     """
-    return _BagConversion(bag, form, robot, keep, by_columns=by_columns).run()
+    names = names or EpisodeNames(divides=robot.demonstrations.divides)
+    return _BagConversion(bag, form, robot, keep, names, by_columns=by_columns).run()
 
 
 class _BagConversion:
-    def __init__(self, bag: NamedBag, form: SamplingForm, robot: RobotFile, keep: Keep, *, by_columns: bool) -> None:
+    def __init__(
+        self,
+        bag: NamedBag,
+        form: SamplingForm,
+        robot: RobotFile,
+        keep: Keep,
+        names: EpisodeNames,
+        *,
+        by_columns: bool,
+    ) -> None:
         self._bag = bag
+        self._names = names
         self._form = form
         self._robot = robot
         self._keep = keep
@@ -175,7 +194,7 @@ class _BagConversion:
 
     def _take_episodes(self, sampler: Sampler | ColumnSampler) -> None:
         for raw in sampler.finished():
-            name = f"{self._bag.name}#{raw.label}" if raw.label else self._bag.name
+            name = self._names.name(self._bag.name, raw.label)
             for part, found in self._rules.episodes(raw):
                 whole = f"{name}:{part}" if part else name
                 if isinstance(found, Episode):

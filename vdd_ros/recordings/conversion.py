@@ -20,6 +20,7 @@ from vdd_ros.progress import progress
 from vdd_ros.recordings.bag_conversion import convert_bag
 from vdd_ros.recordings.bag_list import NamedBag
 from vdd_ros.recordings.column_sampler import why_not_by_columns
+from vdd_ros.recordings.episode_names import EpisodeNames
 from vdd_ros.recordings.episodes import Episode
 from vdd_ros.recordings.form import SamplingForm
 from vdd_ros.recordings.record import RECORD_NAME, VERSION, BagRecord, ConversionRecord, read_bag_record
@@ -210,12 +211,16 @@ def _convert_all(
         if unnamed := find_bag(bag.path).unnamed:
             names = printable(", ".join(unnamed))
             tell(f"{printable(bag.name)}: not read, since its metadata.yaml lacks them: {names}")
+    finished = [parts.done(bag) for bag in bags]
+    names = EpisodeNames(divides=robot.demonstrations.divides)
+    for before in finished:
+        names.take(() if before is None else before.names)
     with progress(len(bags), "bags", "bag") as bar:
-        for bag in bags:
-            record = parts.done(bag)
+        for bag, before in zip(bags, finished, strict=True):
+            record = before
             if record is None:
                 keeper = parts.keeper(bag)
-                record = convert_bag(bag, form, robot, keeper.keep)
+                record = convert_bag(bag, form, robot, keeper.keep, names)
                 parts.finish(bag, record, keeper)
             records.append((bag, record))
             bar.update()

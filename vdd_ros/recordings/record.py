@@ -22,7 +22,7 @@ class EpisodeRecord:
     """An episode of the set.
 
     Attributes:
-        name: Name of its bag, followed by `#` and the label of its mark, and by `:` and the number of the part.
+        name: Its unique name; see `vdd_ros.recordings.episode_names`. A part of an episode adds `:` and its number.
         pairs: Number of pairs.
         begin_s: Time of its first pair, in seconds since the epoch.
         cut_s: Time cut off before and after, in seconds.
@@ -67,6 +67,11 @@ class BagRecord:
     messages: int
     episodes: list[EpisodeRecord] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its episodes, in the set or not."""
+        return [*(one.name for one in self.episodes), *(one.name for one in self.left_out)]
 
 
 @dataclass(frozen=True)

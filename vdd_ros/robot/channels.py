@@ -161,6 +161,8 @@ class ArrayChannel:
         self.feature = next(feature for feature in observation if feature.name == entry.name)
         self._factor = unit_factor(self.feature.unit, entry.unit, entry.name)
         self._scale, self._offset = entry.scale, entry.offset
+        self._numbers = np.empty(entry.shape) if self._scale != 1 or self._offset else None
+        """The numbers in double precision, for scale and offset; None without them."""
         self._reader = source.message.array_reader(entry)
         self._read_bytes: Read = _unexpected
 
@@ -185,12 +187,15 @@ class ArrayChannel:
         Raises:
             ObservationError: The array has another form in the message, or its bytes are damaged.
         """
+        read = self._read_bytes if type(message) is bytes else self._read_message
         with np.errstate(over="ignore"):  # values beyond single precision become infinite, and are refused
-            stamp = self._read_bytes(message, out) if type(message) is bytes else self._read_message(message, out)
-            if self._scale != 1:
-                out *= self._scale
-            if self._offset:
-                out += self._offset
+            if self._numbers is None:
+                stamp = read(message, out)
+            else:
+                stamp = read(message, self._numbers)
+                self._numbers *= self._scale
+                self._numbers += self._offset
+                out[...] = self._numbers
         if self._factor != 1:
             out /= self._factor
         return stamp

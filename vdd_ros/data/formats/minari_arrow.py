@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.formats.arrow_sizes import unpacked_bytes
 from vdd_ros.data.formats.parquet import numbers
 from vdd_ros.data.formats.source import MAX_EPISODES, MAX_FRAMES, Column, damaged, needing
 from vdd_ros.text import printable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 OBSERVATIONS, ACTIONS = "observations", "actions"
 _MAX_DEPTH, _MAX_KEYS = 8, 4_096
+_MAX_UNPACKED = 1 << 30
+"""Size limit of a compressed episode, which is unpacked whole, in bytes."""
 _NAMES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 """Names of number types in Arrow that are not NumPy's; pyarrow 25 needs pandas to convert them."""
 
@@ -119,13 +122,20 @@ def _length(file: Path) -> int:
 
 
 def _table(file: Path) -> "pa.Table":
-    """Open the frames of an episode, mapped into memory."""
+    """Open the frames of an episode, mapped into memory; compressed ones are unpacked, after checking their size."""
     with needing("pyarrow", f"'{printable(file)}', Minari's data in Arrow,"):
         import pyarrow as pa
     if not file.is_file():
         raise damaged(file, "is not an ordinary file", "copy the data set again")
     try:
         with pa.memory_map(str(file)) as stream:
+            size = unpacked_bytes(memoryview(stream.read_buffer()))
+            if size > _MAX_UNPACKED:
+                raise damaged(
+                    file,
+                    f"unpacks to {size:,} bytes",
+                    f"at most {_MAX_UNPACKED:,} are read: write it without compression",
+                )
             table = pa.ipc.open_file(stream).read_all()
         table.validate(full=True)
         return table

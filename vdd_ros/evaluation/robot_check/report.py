@@ -11,6 +11,7 @@ from vdd_ros.evaluation.alignment import Alignment, align, cadence
 from vdd_ros.evaluation.robot_check.commands import CommandReadings, command_findings, order_findings, read_commands
 from vdd_ros.evaluation.robot_check.findings import ERROR, WARNING, Finding, sorted_findings
 from vdd_ros.evaluation.robot_check.inputs import alignment_findings, input_findings, times_of
+from vdd_ros.evaluation.robot_check.precision import precision_findings
 from vdd_ros.evaluation.robot_check.readings import InputReadings, read_inputs
 from vdd_ros.evaluation.robot_check.windows import difference
 from vdd_ros.features import Feature
@@ -137,6 +138,7 @@ def check_robot(
     kept = [source.name for source in robot.inputs if source.is_kept]
     alignment = align({one.name: times_of(one) for one in inputs}, rate, kept)
     findings = [finding for one in inputs for finding in input_findings(one, recording.topics)]
+    findings += [finding for one in inputs for finding in precision_findings(one, inputs)]
     findings += alignment_findings(robot, alignment, rate, wanted=asked is not None) if alignment else ()
     findings += [each for one in commands for each in command_findings(one, recording.topics, rate)]
     findings += [each for one in commands for each in order_findings(one, inputs)]
