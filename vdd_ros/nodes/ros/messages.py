@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from vdd_ros.bags.records import names_of
 from vdd_ros.errors import RobotFileError
 from vdd_ros.robot.commands import Command
+from vdd_ros.robot.messages.message import names_action
 from vdd_ros.text import printable
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -84,12 +85,13 @@ def matching_profile(published: Sequence[QoSProfile]) -> QoSProfile:
 
 
 def new_message(type_name: str) -> Any:
-    """Return a default message; raises RobotFileError if the class does not exist."""
-    return message_class(type_name)()
+    """Return a default message, or goal of an action; raises RobotFileError if the class does not exist."""
+    kind = message_class(type_name)
+    return kind.Goal() if names_action(type_name) else kind()
 
 
 def command_message(command: Command, period_s: float, points: int = 1) -> Any:
-    """Return a message of the command's type, to be filled repeatedly with `CommandPart.write`.
+    """Return a message of the command's type, or a goal, to be filled repeatedly with `CommandPart.write`.
 
     A message with points gets `points` of them, `period_s` apart. Its stamp stays zero; see `Message.stamped`.
     """
