@@ -19,6 +19,7 @@ from lifecycle_msgs.msg import Transition
 
 from vdd_ros import resources
 from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.nodes.ros.installed import require_installed
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.arguments import (
     absolute,
@@ -94,6 +95,7 @@ def _start(context: LaunchContext) -> list[Action]:
     names = {name: f"/{space}/{name}" if space else f"/{name}" for name in ("policy", *_shadows(given))}
     matched = matched_sections(given["params_file"], names)
     shadow = given["shadow"] == "true"
+    require_installed(robot, control=not shadow and not forbids_commands(matched["policy"]))
     shadows = _shadows(given)
     policies = {"policy": given["policy"], **shadows}
     nodes = {

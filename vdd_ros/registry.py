@@ -87,6 +87,20 @@ class Registry(Generic[T]):
                 broken[name] = error
         return found, broken
 
+    def taken(self, name: str, member: T) -> str:
+        """Return why another package cannot register a member under a name; empty if it can.
+
+        Args:
+            name: The name.
+            member: The member; a shipped one keeps its own name.
+        """
+        other = self._others.get(name)
+        if isinstance(other, PluginError):
+            return str(other)
+        if name in self._shipped and self.get(name) is not member:
+            return f"{self._what} '{printable(name)}' ships with vdd_ros, so no other package can register it"
+        return ""
+
     def forget(self) -> None:
         """Search installed packages again at the next call, and import their members again."""
         self._loaded.clear()

@@ -91,6 +91,16 @@ def test_a_shipped_name_of_another_package_is_refused_and_the_others_are_usable(
     assert (usable, list(broken)) == ({"depth": sys.maxunicode}, ["size"])
 
 
+def test_a_member_is_told_whether_its_name_is_taken(site: Path) -> None:
+    install(site, "first_number", "seven = first_number:SEVEN\neight = first_number:SEVEN", "SEVEN = 7")
+    install(site, "second_number", "seven = second_number:SEVEN", "SEVEN = 7")
+    numbers = Registry("vdd_ros.test", "number", int, TaskError, {"size": "sys:maxsize"})
+    assert "number 'size' ships with vdd_ros" in numbers.taken("size", 7)
+    assert "uninstall one of them" in numbers.taken("seven", 7)
+    for name, member in (("size", sys.maxsize), ("eight", 7), ("nine", 9)):
+        assert numbers.taken(name, member) == ""
+
+
 def test_what_another_package_breaks_leaves_the_rest_usable(site: Path) -> None:
     install(site, "unusable_number", "eight = unusable_number:EIGHT", "import nowhere")
     install(site, "further_number", "seven = further_number:SEVEN", "SEVEN = 7")

@@ -257,6 +257,10 @@ def test_violations_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         check_method("cd")  # type: ignore[arg-type]
     with pytest.raises(ConformanceError, match="no installed package registers 'other' as this Method"):
         check_method(replace(cd, name="other"))
+    with pytest.raises(ConformanceError, match="method 'cd' ships with vdd_ros, so no other package can register it"):
+        check_method(replace(cd))
+    with pytest.raises(ConformanceError, match="teacher 'beso' ships with vdd_ros, so no other package can register"):
+        check_teacher(replace(TEACHERS.get("beso")))
     wrong = registered(replace(cd, presets={"fast": {"steps": 0}}), monkeypatch)
     with pytest.raises(ConformanceError, match="the preset 'fast' failed: steps is 0"):
         check_method(wrong)

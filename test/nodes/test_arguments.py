@@ -246,7 +246,10 @@ def test_another_middleware_is_reported_and_does_not_end_with_102(executable: st
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize(("command", "code"), [(["doctor", "--sleeps", "2"], 0), (["demo", "--episodes", "1"], 1)])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(["doctor", "--sleeps", "2"], 0), (["demo", "--episodes", "1"], 1), (["run", "--sim", "--episodes", "1"], 1)],
+)
 def test_commands_tell_of_another_middleware(tmp_path: Path, command: list[str], code: int) -> None:
     """`vdd doctor` says what is wrong with the host, this too."""
     run = "import sys; from vdd_ros.cli.main import main; sys.exit(main())"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from action_rig import GripperAction, HandedClient, HandedGoal, HandedNode
+from action_rig import GripperAction, GripperNumbers, HandedClient, HandedGoal, HandedNode
 from arm_rig import Arm, arm_document
+from loop_rig import PERIOD_S
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 
@@ -17,6 +18,7 @@ from vdd_ros.errors import ConfigurationError, RobotFileError
 from vdd_ros.nodes.policy import goal_publisher
 from vdd_ros.nodes.policy.goal_publisher import GoalPublisher
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
+from vdd_ros.nodes.ros import messages
 from vdd_ros.nodes.ros.messages import message_class
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -51,6 +53,7 @@ class Gripper:
         self.goals = GoalPublisher(
             self.node,  # type: ignore[arg-type]
             commander.channel.parts[1],
+            PERIOD_S,
             control=True,
             failed=self._fail,
             changed=lambda: commander.obstruct(self.goals.obstacle),
@@ -83,8 +86,11 @@ class Gripper:
 
 @pytest.fixture
 def gripper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gripper:
+    found = messages.message_class
     monkeypatch.setattr(goal_publisher, "ActionClient", HandedClient)
-    monkeypatch.setattr(goal_publisher, "message_class", lambda kind: GripperAction)
+    for module in (goal_publisher, messages):
+        monkeypatch.setattr(module, "message_class", lambda kind: GripperAction if kind == ACTION else found(kind))
+    monkeypatch.setattr(goal_publisher, "ReadyMessage", GripperNumbers)
     return Gripper(tmp_path)
 
 
@@ -242,7 +248,7 @@ def test_a_shadow_needs_neither_the_type_nor_a_server(tmp_path: Path) -> None:
     part = Arm(tmp_path, document()).rig.loop.commander.channel.parts[1]
     nothing: Callable[[], None] = lambda: None  # noqa: E731
     node: Any = SimpleNamespace()
-    shadow = GoalPublisher(node, part, control=False, failed=nothing, changed=nothing)
+    shadow = GoalPublisher(node, part, PERIOD_S, control=False, failed=nothing, changed=nothing)
     shadow.dry_run(np.zeros(3))
     shadow.await_server(1.0)
     shadow.destroy()

@@ -166,7 +166,7 @@ def test_bad_arguments_are_refused() -> None:
         capture(robot, 0.1, "not a namespace")
     unknown = robot_document()
     unknown["inputs"]["joints"]["type"] = "no_such_msgs/msg/State"
-    with pytest.raises(RobotFileError, match="not installed"):
+    with pytest.raises(RobotFileError, match=r"inputs.joints.type: .* not installed"):
         capture(RobotFile.from_dict(unknown), 0.1)
 
 

@@ -27,6 +27,14 @@ def test_modes_without_names_have_numbers() -> None:
     assert EpisodeResults("avoiding", EPISODES[:1]).modes == {"mode 1": 1}
 
 
+def test_the_line_for_people_keeps_modes_apart_from_counts() -> None:
+    """A number right after `mode 21` would read as one more number of the mode."""
+    assert EpisodeResults("avoiding", EPISODES).describe().endswith(": mode 0 (1 episode), mode 1 (2 episodes)")
+    only = EpisodeResults("example_arm", EPISODES[3:]).describe()
+    assert only.endswith(": elbow up (1 episode), elbow down (0 episodes)")
+    assert EpisodeResults("avoiding", EPISODES[2:3]).describe().endswith("0.79)")
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     assert read_results(file) is None

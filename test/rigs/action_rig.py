@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 
 class GripperGoal:
     """Stands for control_msgs/action/GripperCommand's Goal."""
@@ -14,6 +16,13 @@ class GripperGoal:
 
 GripperAction = SimpleNamespace(Goal=GripperGoal)
 """Stands for control_msgs/action/GripperCommand."""
+
+
+class GripperNumbers:
+    """Stands for the serialised form of such a goal, which has no type support: all its numbers are float64."""
+
+    def __init__(self, _goal: GripperGoal, count: int, _fill: Any) -> None:
+        self.dtypes = [np.dtype(np.float64)] * count
 
 
 class HandedFuture:

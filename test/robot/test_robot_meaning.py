@@ -20,7 +20,7 @@ from vdd_ros.errors import RobotFileError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.robot.command_channel import CommandChannel
-from vdd_ros.robot.messages import MESSAGES, command_types, find_message
+from vdd_ros.robot.messages import command_types, find_message, message_types
 from vdd_ros.robot.quantities import UNITS, quantity_of, unit_factor
 from vdd_ros.robot.robot_file import RobotFile
 
@@ -141,7 +141,7 @@ def test_every_number_of_the_standard_messages_has_a_quantity() -> None:
         fields = [field for field in fields if not field.endswith("variance")]
         unknown = [field for field in fields if not find_message(name).field_quantities(field)]
         assert unknown == (fields if name in no_meaning else []), name
-    for name in MESSAGES.names():
+    for name in message_types():
         for field in find_message(name).field_names:
             assert field in numbers(store, name), name
 
@@ -149,7 +149,7 @@ def test_every_number_of_the_standard_messages_has_a_quantity() -> None:
 def test_every_message_type_says_whether_it_has_a_header() -> None:
     """Against the definitions of Jazzy."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    for name in MESSAGES.names():
+    for name in message_types():
         fields = [field for field, _ in store.get_msgdef(name).fields]
         assert find_message(name).has_header == ("header" in fields), name
 

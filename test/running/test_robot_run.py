@@ -30,6 +30,7 @@ from vdd_ros.errors import VddError
 from vdd_ros.evaluation.robot_check.live import check_live
 from vdd_ros.nodes.policy.console import AGAIN_S
 from vdd_ros.nodes.robot_capture import Captured
+from vdd_ros.nodes.ros.installed import missing_for_nodes
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running import robot_run
 from vdd_ros.running.arguments import recorded_topics
@@ -276,6 +277,34 @@ def test_wrong_arguments_are_refused_before_anything_starts(
         (tmp_path / f"{name}.yaml").write_text(f"{section}:\n  ros__parameters:\n    enable_control: false\n")
     with pytest.raises(VddError, match=words):
         execute(RobotRun(**({"robot": AVOIDING} | wrong)), print)
+    assert not (tmp_path / "logs").exists()
+
+
+def test_packages_that_the_nodes_would_lack_are_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the words of `vdd robot check --live`; shadows alone need no action, whatever forbids the commands."""
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    for name in ("tf2_msgs", "tf2_msgs.msg", "control_msgs", "control_msgs.action"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "silent.yaml").write_text("/**: {ros__parameters: {enable_control: false}}")
+    document = gripper_document()
+    file = tmp_path / "goals.yaml"
+    file.write_text(yaml.safe_dump(document))
+    live = list(missing_for_nodes(RobotFile.load(file), control=True))
+    assert [where for where, _ in live] == ["commands.gripper.type"]
+    assert main(["run", "--robot", str(file)]) == 2
+    assert "{}: {}".format(*live[0]) in capsys.readouterr().err
+    for allowed in (RobotRun(file, commands=False), RobotRun(file, params_file=tmp_path / "silent.yaml")):
+        assert "policy" in robot_run._plan(allowed)
+    document["inputs"]["tool"] = {"topic": "tool", "type": "geometry_msgs/msg/PoseStamped", "max_age_s": 1.0}
+    document["inputs"]["tool"] |= {"frame": "base", "entries": {"x": {"field": "pose.position.x", "unit": "m"}}}
+    document["inputs"]["arm"]["type"] = "no_such_msgs/msg/State"
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(VddError) as refused:
+        execute(RobotRun(file, commands=False), print)
+    assert "inputs.arm.type: message type no_such_msgs/msg/State: the package no_such_msgs" in str(refused.value)
+    assert "inputs.tool.frame: the package tf2_msgs is not installed, so there are no transforms" in str(refused.value)
     assert not (tmp_path / "logs").exists()
 
 

@@ -237,6 +237,18 @@ def test_wrong_arguments_are_refused_before_anything_starts(
         policy_actions(load, **given)
 
 
+def test_a_package_that_is_not_installed_is_told_before_anything_starts(
+    load: Callable[[str], Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tf2_msgs", "tf2_msgs.msg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    document = yaml.safe_load(Path("mine.yaml").read_text())
+    document["inputs"]["tcp"]["frame"] = "base"
+    Path("mine.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(VddError, match=r"mine.yaml: inputs.tcp.frame: the package tf2_msgs is not installed, so there"):
+        policy_actions(load, robot="mine.yaml")
+
+
 @pytest.mark.parametrize(
     ("given", "shadows"),
     [

@@ -129,3 +129,8 @@ def test_a_scene_that_draws_what_is_not_observed_is_named() -> None:
     scene = replace(get_task("avoiding").get_scene(), position=("tcp_x", "tcp_z"))
     with pytest.raises(ConformanceError, match="draws the path of tcp_z, which is not observed"):
         check_task(replace(get_task("avoiding"), scene=lambda: scene))
+
+
+def test_the_name_of_a_task_that_ships_is_not_free() -> None:
+    with pytest.raises(ConformanceError, match="task 'example_arm' ships with vdd_ros, so no other package can regi"):
+        check_task(replace(get_task("example_arm")))

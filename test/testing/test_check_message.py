@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from plugins import install, installed
 from robot_messages import empty_message
 
 pytest.importorskip("rosbags")
 
 from vdd_ros.errors import ConfigurationError, ConformanceError
 from vdd_ros.robot.layouts import ArrayLayout, FieldLayout, JointLayout, Layout
-from vdd_ros.robot.messages import MESSAGES, find_message
+from vdd_ros.robot.messages import MESSAGES, find_message, message_types
 from vdd_ros.robot.messages.message import Message
 from vdd_ros.robot.quantities import FORCE, LENGTH, POSITIONS, SPEED, TORQUE
 from vdd_ros.testing.messages import check_message
@@ -22,7 +25,7 @@ JOINTS = find_message("sensor_msgs/msg/JointState")
 TRAJECTORY = find_message("trajectory_msgs/msg/JointTrajectory")
 
 
-@pytest.mark.parametrize("name", MESSAGES.names())
+@pytest.mark.parametrize("name", message_types())
 def test_every_type_that_ships_conforms(name: str) -> None:
     check_message(find_message(name), empty_message)
 
@@ -35,8 +38,73 @@ def test_messages_of_installed_packages_are_taken_by_themselves(name: str) -> No
 
 def test_a_new_command_of_fields_conforms() -> None:
     wrench = {"force": dict.fromkeys("xyz", FORCE), "torque": dict.fromkeys("xyz", TORQUE)}
-    name = "geometry_msgs/msg/WrenchStamped"
-    check_message(Message(type=name, fields={"wrench": wrench}, commands=True, has_header=True), empty_message)
+    message = Message(type="added_msgs/msg/Wrench", fields={"wrench": wrench}, commands=True, has_header=True)
+    check_message(message, lambda _: empty_message("geometry_msgs/msg/WrenchStamped"))
+
+
+def test_a_type_that_ships_cannot_be_described_anew() -> None:
+    """Robot files would use the one that ships; a package that registers the type breaks it."""
+    with pytest.raises(ConformanceError, match="type 'geometry_msgs/msg/TwistStamped' ships with vdd_ros, so no other"):
+        check_message(replace(TWIST), empty_message)
+
+
+def test_a_type_that_two_packages_register_is_noticed(tmp_path: Path) -> None:
+    name, source = "std_msgs/msg/Float32", "MESSAGE = None"
+    with installed(MESSAGES, tmp_path, name, source, "MESSAGE"):
+        install(tmp_path, "other_thing", MESSAGES.group, {name: "other_thing:MESSAGE"}, source)
+        with pytest.raises(ConformanceError, match=f"'{name}' is registered by .* uninstall one of them"):
+            check_message(Message(type=name, fields={"data": LENGTH}, commands=True), empty_message)
+
+
+GRIPPER = find_message("control_msgs/action/GripperCommand")
+
+
+def goal(_: str) -> Any:
+    """Return a stand-in for the goal of a GripperCommand."""
+    return SimpleNamespace(command=SimpleNamespace(position=0.0, max_effort=0.0))
+
+
+def grasp(**changes: Any) -> Message:
+    """Return the description of another action with such goals."""
+    fields = {"command": {"position": LENGTH, "max_effort": FORCE}}
+    flags = {"observed": False, "commands": True, "is_action": True, "zero_is_safe": False}
+    return Message(**{"type": "added_msgs/action/Grasp", "fields": fields} | flags | changes)
+
+
+def test_actions_conform() -> None:
+    check_message(GRIPPER, goal)
+    check_message(grasp(), goal)
+    check_message(grasp(complete=True), goal)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"fields": {"position": LENGTH}}, "its messages have no field position"),
+        ({"has_header": True}, "has_header is True, but its messages have no header"),
+        ({"type": "added_msgs/action/grasp"}, "must be written package/action/Name"),
+        ({"type": GRIPPER.type}, "'control_msgs/action/GripperCommand' ships with vdd_ros"),
+    ],
+)
+def test_a_wrong_description_of_an_action_is_noticed(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConformanceError, match=problem):
+        check_message(grasp(**changes), goal)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"is_action": False}, "its commands are goals of an action; set is_action to True"),
+        ({"type": "added_msgs/msg/Grasp"}, "is_action is True, but the type is not an action's"),
+        ({"commands": False}, "is_action is True, but commands is False"),
+        ({"observed": True, "zero_is_safe": True}, "cancels them; set observed and zero_is_safe to False"),
+        ({"has_points": True}, "set has_points to False"),
+    ],
+)
+def test_an_action_that_contradicts_itself_is_refused(changes: dict[str, Any], problem: str) -> None:
+    """At once: nodes would send it as messages, or drop the points of a chunk."""
+    with pytest.raises(ConfigurationError, match=f"message type added_msgs/[a-z]*/Grasp: .*{problem}"):
+        grasp(**changes)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,22 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from arm_rig import arm_document
 from checkout import CHECKOUT
 from plugins import install
 from robot_messages import empty_message
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.formats import FORMATS
+from vdd_ros.errors import RobotFileError
 from vdd_ros.registry import Registry
 from vdd_ros.robot.messages import MESSAGES
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.registry import TASKS
 from vdd_ros.testing.formats import check_format
@@ -36,24 +40,24 @@ EXAMPLE = re.compile(
 TINY = ["--backbone", "mlp", "--batch", "8", "--width", "8", "--layers", "1", "--octaves", "1", "--steps", "2"]
 
 
-def examples() -> dict[str, tuple[str, str, str, str]]:
-    """Return entry-point group to name, module, attribute and source of each example."""
-    return {group: (name, *place) for group, name, *place in EXAMPLE.findall(PAGE)}
+def examples() -> list[tuple[str, str, str, str, str]]:
+    """Return entry-point group, name, module, attribute and source of each example."""
+    return EXAMPLE.findall(PAGE)
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Install the examples; returns group to name."""
+    """Install the examples; returns group to name, of the first example of the group."""
     folder, found = tmp_path_factory.mktemp("site"), examples()
     registries: list[Registry[Any]] = [TASKS, FORMATS, MESSAGES]
-    for group, (name, module, attribute, source) in found.items():
+    for group, name, module, attribute, source in found:
         install(folder, module, group, {name: f"{module}:{attribute}"}, source)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         for registry in registries:
             registry.forget()
-        yield {group: name for group, (name, *_) in found.items()}
-    for _, module, *_ in found.values():
+        yield {group: name for group, name, *_ in reversed(found)}
+    for _, _, module, *_ in found:
         sys.modules.pop(module, None)
     for registry in registries:
         registry.forget()
@@ -86,7 +90,7 @@ def test_every_group_of_the_design_has_an_example() -> None:
     design = (CHECKOUT / "docs" / "design.md").read_text(encoding="utf-8")
     groups = set(re.findall(r"^\| `(vdd_ros\.\w+)` \| `vdd_ros\.", design, flags=re.MULTILINE))
     assert len(groups) == 5
-    assert set(examples()) == groups
+    assert {group for group, *_ in examples()} == groups
 
 
 def test_the_task_conforms(installed: dict[str, Any]) -> None:
@@ -101,6 +105,27 @@ def test_the_message_conforms(installed: dict[str, Any]) -> None:
     message = MESSAGES.get(installed["vdd_ros.messages"])
     check_message(message, empty_message)
     assert message.stamped
+
+
+def test_the_action_conforms_and_a_robot_file_names_it(installed: dict[str, Any]) -> None:
+    kind = "franka_msgs/action/Grasp"
+    assert kind in {name for _, name, *_ in examples()}
+
+    def goal(_: str) -> Any:
+        epsilon = SimpleNamespace(inner=0.0, outer=0.0)
+        return SimpleNamespace(width=0.0, epsilon=epsilon, speed=0.0, force=0.0)
+
+    check_message(MESSAGES.get(kind), goal)
+    document = arm_document()
+    width, limits = document["command"]["entries"][0], {"unit": "m", "low": 0.0, "high": 0.08}
+    fixed = {"epsilon.inner": (0.01, "m"), "epsilon.outer": (0.01, "m"), "speed": (0.1, "m/s"), "force": (30.0, "N")}
+    entries = [{"name": name, "fixed": value, "unit": unit} for name, (value, unit) in fixed.items()]
+    del width["measured"]
+    document["command"] |= {"type": kind, "topic": "franka_gripper/grasp", "entries": entries}
+    with pytest.raises(RobotFileError, match="so give these too: width"):
+        RobotFile.from_dict(document)
+    entries.append(width | limits | {"name": "width"})
+    assert RobotFile.from_dict(document).commands[0].message.is_action
 
 
 @pytest.mark.train

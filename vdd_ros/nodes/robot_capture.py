@@ -17,7 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 from vdd_ros.bags.topics import SerializedMessage, Topic
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
-from vdd_ros.nodes.ros.messages import is_installed, message_class, where_to_get
+from vdd_ros.nodes.ros.installed import missing_for_nodes, missing_types, require_installed
+from vdd_ros.nodes.ros.messages import interface_problem, message_class
 from vdd_ros.nodes.ros.polled_subscriptions import TickInputs
 from vdd_ros.nodes.ros.schemas import message_format
 from vdd_ros.nodes.ros.transforms import STATIC
@@ -74,10 +75,10 @@ def capture(robot: RobotFile, duration_s: float, namespace: str = "/") -> Captur
         raise ConfigurationError(f"the listening time is {duration_s:g} s; it must be above 0")
     wanted = {source.topic: source.type for source in robot.inputs}
     wanted |= {command.topic: command.type for command in robot.commands if not command.message.is_action}
-    if robot.needs_transforms and is_installed(TF_TYPE):
+    if robot.needs_transforms and not interface_problem(TF_TYPE):
         wanted |= dict.fromkeys((TF, TF_STATIC), TF_TYPE)
-    for kind in wanted.values():
-        message_format(kind)  # refuses missing packages before a node is created
+    if any(missing_types(robot)):
+        require_installed(robot, control=True)  # names everything else that is missing too
     os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # set by a ROS installation, but not by wheels
     context = rclpy.Context()
     rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -146,23 +147,5 @@ def _captured(node: Node, robot: RobotFile, received: list[SerializedMessage]) -
             for topic, found in listeners.items()
         },
         commanders=tuple(monitor.other_publishers()),
-        not_installed=tuple(_not_installed(robot)),
+        not_installed=tuple(missing_for_nodes(robot, control=True)),
     )
-
-
-def _not_installed(robot: RobotFile) -> Iterator[tuple[str, str]]:
-    """Yield each place in the robot file that needs a missing package, and the consequence."""
-    framed = [f"inputs.{source.name}.frame" for source in robot.inputs if source.frame]
-    if framed and not is_installed(TF_TYPE):
-        yield (
-            ", ".join(framed),
-            "the package tf2_msgs is not installed, so there are no transforms, here and in the node; "
-            f"{where_to_get('tf2_msgs')}, or omit `frame` if the messages are already in that frame",
-        )
-    for command in robot.commands:
-        package = command.type.partition("/")[0]
-        if command.message.is_action and not is_installed(command.type):
-            yield (
-                f"{command.path}.type",
-                f"the package {package} is not installed, so a node cannot command here; {where_to_get(package)}",
-            )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vdd_ros.robot.command_rotations import HEADINGS, CommandRotation, form_of
 from vdd_ros.robot.field_paths import elements, parse_path
 from vdd_ros.robot.framing import frame_part
-from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.messages.message import Message, names_action
 from vdd_ros.robot.quantities import (
     DIMENSIONLESS,
     GO_ON,
@@ -31,7 +31,7 @@ _FIELDS_SHOWN = 8
 
 def check_input(source: "Input", path: str) -> None:
     """Check that each entry has a unit of the quantity of its field; raises RobotFileError naming the entry."""
-    if not source.message.observed:
+    if not source.message.observed or names_action(source.type):
         fail(f"{path}.type", f"is {source.type!r}, a command type, which cannot be observed; give the sensor's type")
     if source.frame:
         _check_frame(source, path)
@@ -292,6 +292,8 @@ def _check_on_loss(command: "Command", path: str) -> None:
             "with a `loss_service` that stops the robot. These are",
             unsafe,
         )
+    if command.message.is_action:  # the fail-safe cancels its goals
+        return
     if command.on_loss == "hold" and (moving := [e.name for e in command.entries if _goes_on(command, e)]):
         fail(
             path,

@@ -14,7 +14,7 @@ from vdd_ros.robot.commands import ON_LOSS, SENDS
 from vdd_ros.robot.demonstrations import ONE_PER_BAG, STARTS, WHEN_INTERRUPTED, WHEN_SILENT
 from vdd_ros.robot.entries import ENCODINGS, JOINT_INTERFACES, ROTATIONS
 from vdd_ros.robot.inputs import QOS_PROFILES, STAMPS, WHEN_STALE
-from vdd_ros.robot.messages import ACTIONS, MESSAGES, command_types
+from vdd_ros.robot.messages import command_types, message_types
 from vdd_ros.robot.quantities import UNITS
 from vdd_ros.robot.yaml_section import EXAMPLES
 
@@ -52,7 +52,7 @@ def _input() -> _Part:
         "One topic of observations, or the last command",
         {
             "topic": _TEXT,
-            "type": _TEXT | {"examples": MESSAGES.names()},
+            "type": _TEXT | {"examples": message_types()},
             "max_age_s": _NUMBER,
             "qos": _choice(QOS_PROFILES),
             "stamp": _choice(STAMPS),
@@ -118,7 +118,7 @@ def _command() -> _Part:
         "One command topic",
         {
             "topic": _TEXT,
-            "type": _TEXT | {"examples": [*command_types(), *ACTIONS]},
+            "type": _TEXT | {"examples": command_types(actions=True)},
             "on_loss": _choice(ON_LOSS),
             "loss_service": _TEXT,
             "frame_id": _TEXT,

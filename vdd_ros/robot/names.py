@@ -4,7 +4,7 @@ import difflib
 import re
 
 from vdd_ros.robot.field_paths import parse_path
-from vdd_ros.robot.messages import ACTIONS, MESSAGES
+from vdd_ros.robot.messages import MESSAGES, action_types
 
 _TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 _ACTION = re.compile(r"([a-z][a-z0-9_]*)(?:/|\.|::)action(?:/|\.|::)([A-Z][A-Za-z0-9]*)")
@@ -29,13 +29,18 @@ def topic_problem(name: str) -> str:
 def usual_type(name: str) -> str | None:
     """Return a message type as `package/msg/Name`, normalised from any unambiguous spelling; else None.
 
-    An action whose goals can command a robot is returned as `package/action/Name`.
+    A registered action, whose goals can command a robot, is returned as `package/action/Name`.
     """
-    action = _ACTION.fullmatch(name)
-    if action is not None and (kind := f"{action[1]}/action/{action[2]}") in ACTIONS:
-        return kind
+    if (action := usual_action(name)) in action_types():
+        return action
     found = _TYPE.fullmatch(name)
     return f"{found[1]}/msg/{found[2]}" if found else None
+
+
+def usual_action(name: str) -> str | None:
+    """Return an action as `package/action/Name`, normalised likewise; None if the text is not one."""
+    found = _ACTION.fullmatch(name)
+    return f"{found[1]}/action/{found[2]}" if found else None
 
 
 def type_problem(name: str) -> str:

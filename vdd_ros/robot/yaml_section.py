@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from vdd_ros.errors import RobotFileError
 from vdd_ros.features import MAX_AXES, MAX_SIZE
-from vdd_ros.robot.messages import ACTIONS, command_types, find_message
+from vdd_ros.robot.messages import command_types, find_message
 from vdd_ros.robot.names import field_problem, topic_problem, type_problem, usual_type
 from vdd_ros.text import printable
 
@@ -234,10 +234,10 @@ class Section:
         value = self.text(key)
         usual = usual_type(value)
         if usual is None:
-            allowed = [*command_types(), *ACTIONS] if commands else ()
+            allowed = command_types(actions=True) if commands else ()
             self.refuse(key, f"is {shown(value)}{type_problem(value)}", allowed)
         if commands and not find_message(usual).commands:
-            self.refuse(key, f"is {shown(value)}; allowed are", [*command_types(), *ACTIONS])
+            self.refuse(key, f"is {shown(value)}; allowed are", command_types(actions=True))
         return usual
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vdd_ros import resources
+from vdd_ros import middleware, resources
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.nodes.ros.leaving import signals_noted
 from vdd_ros.nodes.ros.parameter_files import Section
@@ -210,8 +210,9 @@ def _leaving_order(names: dict[str, int]) -> list[str]:
 
 
 def _plan(run: RobotRun) -> dict[str, _Node]:
-    """Return the nodes in the order of their start; raises ConfigurationError before any starts."""
+    """Return the nodes in the order of their start; raises a VddError before any starts."""
     run.check()
+    middleware.check()
     if run.robot is None and not run.simulated:
         raise ConfigurationError("no robot file is given; give --robot FILE, or --sim for the simulated robot")
     policies = {COMMANDER: run.policy, **shadow_policies(run.policy, run.shadows)}
@@ -221,6 +222,9 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
     robot = RobotFile.load(robot_file)
     params_file = absolute(run.params_file) if run.params_file else resources.path("config/policy_node.params.yaml")
     matched = matched_sections(run.params_file or params_file, {name: f"/{name}" for name in policies})
+    if task:
+        _refuse_actions(robot)
+    _require_installed(robot, control=run.commands and not forbids_commands(matched[COMMANDER]))
     episode_topic = run.episode_topic or ("episode" if task else "")
     plan: dict[str, _Node] = {}
     if run.record is not None:
@@ -233,7 +237,6 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
             {"output": str(new_bag(run.record)), "topics": topics, "optional_topics": optional},
         )
     if task:
-        _refuse_actions(robot)
         robot.check(task.spec.observation, task.spec.action)
         listeners = len(policies) + (run.record is not None)
         plan[ROBOT] = _simulated(run, task, robot_file, listeners)
@@ -242,6 +245,12 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
         own |= _asked(run, episode_topic, commands=run.commands and name == COMMANDER, compared=len(files) > 1)
         plan[name] = _Node("vdd_ros.nodes.policy_node", params_file if matched[name] else None, own)
     return plan
+
+
+def _require_installed(robot: RobotFile, *, control: bool) -> None:
+    from vdd_ros.nodes.ros.installed import require_installed  # needs rclpy
+
+    require_installed(robot, control=control)
 
 
 def _refuse_actions(robot: RobotFile) -> None:

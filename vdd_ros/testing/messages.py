@@ -17,8 +17,9 @@ from vdd_ros.robot.command_entries import CommandEntry
 from vdd_ros.robot.commands import Command
 from vdd_ros.robot.entries import InputEntry
 from vdd_ros.robot.layouts import Layout, PointLayout
-from vdd_ros.robot.messages.message import NAMED_BY, Message
-from vdd_ros.robot.names import usual_type
+from vdd_ros.robot.messages import MESSAGES
+from vdd_ros.robot.messages.message import NAMED_BY, Message, names_action
+from vdd_ros.robot.names import usual_action, usual_type
 from vdd_ros.robot.quantities import STILL_AT_ZERO, quantity_of, units_of
 from vdd_ros.testing.message_arrays import Draw, check_array_inputs
 from vdd_ros.testing.message_rules import (
@@ -32,6 +33,7 @@ from vdd_ros.testing.message_rules import (
     refused,
     refused_input,
 )
+from vdd_ros.testing.names import check_name
 from vdd_ros.text import printable
 
 Floats = NDArray[np.float64]
@@ -49,16 +51,18 @@ class _Numbers(NamedTuple):
 
 
 def check_message(message: Message, new: New | None = None, draw: Draw | None = None) -> None:
-    """Check a message type: numbers and arrays are restored, quantities are right, and nothing else is accepted.
+    """Check a message type or an action: numbers and arrays are restored, and nothing else is accepted.
 
     Each field that it names must be a number of the message; the header must exist as declared. Observations and
     commands are written and read back number by number. Joints, lists of numbers and images are read as arrays, and
     refused in another form. Units of other quantities, unknown fields and, in a complete message, missing numbers are
-    refused. `on_loss: zero` passes only if zeros are safe.
+    refused. `on_loss: zero` passes only if zeros are safe. The type must not ship with vdd_ros, nor be registered by
+    two packages.
 
     Args:
         message: The object of the entry point.
-        new: Makes a default message by the type's name; by default from the installed packages.
+        new: Makes a default message, or a default goal of an action, by the type's name; by default from the installed
+            packages.
         draw: Makes a message from an encoding and pixels, (height, width) or (height, width, channels); needed by a
             type with encodings but without the fields of a sensor_msgs/msg/Image.
 
@@ -76,7 +80,9 @@ def check_message(message: Message, new: New | None = None, draw: Draw | None = 
 
 
 def _check_all(message: Message, new: New, draw: Draw | None) -> None:
-    if usual_type(message.type) != message.type:
+    if message.is_action and usual_action(message.type) != message.type:
+        fail(message, "its type must be written package/action/Name, as in control_msgs/action/GripperCommand")
+    if not message.is_action and usual_type(message.type) != message.type:
         fail(message, "its type must be written package/msg/Name, as in geometry_msgs/msg/PoseStamped")
     if message.named_by not in NAMED_BY:
         fail(message, f"named_by is {message.named_by!r}; allowed are {', '.join(map(repr, NAMED_BY))}")
@@ -92,6 +98,7 @@ def _check_all(message: Message, new: New, draw: Draw | None) -> None:
         for numbers in _commands(message):
             _check_command(message, numbers, new)
         _check_quaternions(message)
+    check_name(MESSAGES, message.type, message)
 
 
 def _check_quantities(message: Message) -> None:
@@ -250,6 +257,7 @@ def _have(empty: Any) -> str:
 
 
 def _installed(type_name: str) -> Any:
-    """Return a message of an installed package."""
-    package, _, name = type_name.split("/")
-    return getattr(import_module(f"{package}.msg"), name)()
+    """Return a message, or a goal of an action, of an installed package."""
+    package, kind, name = type_name.split("/")
+    found = getattr(import_module(f"{package}.{kind}"), name)
+    return found.Goal() if names_action(type_name) else found()

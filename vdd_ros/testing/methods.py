@@ -22,6 +22,7 @@ from vdd_ros.learning.methods.configs import ExportConfig, TrainConfig
 from vdd_ros.learning.methods.offer import setting_problems
 from vdd_ros.learning.methods.registry import METHODS, Method, teacher_method
 from vdd_ros.registry import Registry
+from vdd_ros.testing.names import check_name
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _check_registered(registry: Registry[Any], member: object, kind: type) -> No
     if not isinstance(member, kind):
         raise ConformanceError(f"{printable(repr(member), 100)} is a {type(member).__name__}, not a {kind.__name__}")
     name = str(getattr(member, "name", ""))
+    check_name(registry, name, member)
     if name not in registry.names() or registry.get(name) is not member:
         raise ConformanceError(
             f"no installed package registers '{printable(name)}' as this {kind.__name__}; name it in the entry points "

@@ -13,8 +13,10 @@ from vdd_ros.learning.methods.preset_choice import preset_settings
 from vdd_ros.learning.methods.registry import METHODS, all_methods, teacher_method
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks.base import Floats, StepResult, TaskSim
+from vdd_ros.tasks.registry import TASKS
 from vdd_ros.tasks.rollout import replay
 from vdd_ros.tasks.task import TEACHERS_PRESET, Task
+from vdd_ros.testing.names import check_name
 from vdd_ros.text import printable
 
 EPISODES = 4
@@ -24,7 +26,7 @@ TOLERANCE = 1e-9
 
 
 def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
-    """Check a task: description, simulation, contexts, demonstrations, presets and scene.
+    """Check a task: description, simulation, contexts, demonstrations, presets, scene, and that its name is free.
 
     Args:
         task: The object of the entry point.
@@ -46,6 +48,7 @@ def check_task(task: Task, *, episodes: int = EPISODES, seed: int = 0) -> None:
     _check_presets(task)
     if task.robot_file is not None:
         RobotFile.load(task.get_robot_file()).check(task.spec.observation, task.spec.action)
+    check_name(TASKS, task.spec.name, task)
 
 
 def _require(holds: object, what: str) -> None:

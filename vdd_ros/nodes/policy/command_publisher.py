@@ -45,7 +45,7 @@ class CommandPublisher:
         self._ready, self._dry_ready = (
             ReadyMessage(message, self._size, part.fill, stamped=self._stamped) for _ in range(2)
         )
-        _check_ranges(part.command, self._ready)
+        check_ranges(part.command, self._ready)
         self._numbers, self._dry_numbers = np.empty((2, self._size))
         self.publisher: Any = None
         if control:
@@ -94,8 +94,12 @@ class CommandPublisher:
         return ReadyMessage(message, points * self._size, fill, stamped=self._stamped)
 
 
-def _check_ranges(command: Command, message: ReadyMessage) -> None:
-    """Refuse limits that the message's number type cannot hold, or that rounding would exceed."""
+def check_ranges(command: Command, message: ReadyMessage) -> None:
+    """Refuse limits that a message's number type cannot hold, or that rounding would exceed.
+
+    Raises:
+        RobotFileError: Naming the entry, and the range of the type.
+    """
     for index, (entry, dtype) in enumerate(zip(command.entries, message.dtypes, strict=True)):
         low, high = number_range(dtype)
         rounded = dtype.kind != "f"

@@ -13,8 +13,11 @@ from rclpy.lifecycle import LifecycleNode
 
 from vdd_ros.control.goals import Goals
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.nodes.policy.command_publisher import check_ranges
 from vdd_ros.nodes.ros.containment import SparseLog
-from vdd_ros.nodes.ros.messages import message_class
+from vdd_ros.nodes.ros.messages import command_message, message_class
+from vdd_ros.nodes.ros.preserialized import ReadyMessage
+from vdd_ros.robot.channels import set_stamp
 from vdd_ros.robot.command_channel import CommandPart, Floats
 
 LOOK_S = 0.2
@@ -30,6 +33,7 @@ class GoalPublisher:
     Args:
         node: The node that sends.
         part: The command.
+        period_s: Time between ticks.
         control: False for shadow mode.
         failed: Called for each goal that failed.
         changed: Called, in the executor, when `obstacle` has changed.
@@ -39,13 +43,16 @@ class GoalPublisher:
         obstacle: Why no goal can be sent; empty if one can.
 
     Raises:
-        RobotFileError: The action's type is not installed, or lacks a field that the robot file names.
+        RobotFileError: The action's type is not installed, or lacks a field that the robot file names, or a field
+            cannot hold the limits of its entry.
+        ConfigurationError: See `ReadyMessage`.
     """
 
     def __init__(
         self,
         node: LifecycleNode,
         part: CommandPart,
+        period_s: float,
         *,
         control: bool,
         failed: Callable[[], None],
@@ -54,6 +61,7 @@ class GoalPublisher:
         self.publisher = None
         self._node = node
         self._part = part
+        self._period_s = period_s
         self._count_failed = failed
         self._changed = changed
         self.obstacle = ""
@@ -66,11 +74,11 @@ class GoalPublisher:
         self._closes_s: float | None = None
         if not control:
             return
-        kind = message_class(part.command.type)
-        self._new = kind.Goal
-        part.check(self._new())
+        goal = command_message(part.command, period_s)
+        part.check(goal)
+        check_ranges(part.command, ReadyMessage(goal, len(self._numbers), part.fill))
         self._failures = SparseLog(node.get_logger().error)
-        self._client = ActionClient(node, kind, part.command.topic)
+        self._client = ActionClient(node, message_class(part.command.type), part.command.topic)
         self._goals = Goals(self._send_goal, self._fail)
         self._timer = node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -118,7 +126,7 @@ class GoalPublisher:
         if not self._client.wait_for_server(timeout_sec=timeout_s):
             raise ConfigurationError(
                 f"{self._part.command.path}: the action {self.name} ({self._part.command.type}) has no server "
-                f"after {timeout_s:g} s; start the gripper's controller, or correct `topic` in the robot file "
+                f"after {timeout_s:g} s; start the controller that serves it, or correct `topic` in the robot file "
                 "(`ros2 action list` shows the available ones)"
             )
         self._look()  # it may have been missing until now
@@ -154,8 +162,10 @@ class GoalPublisher:
                 self._goals.want(wish)
 
     def _send_goal(self, numbers: Floats) -> Any:
-        goal = self._new()
+        goal = command_message(self._part.command, self._period_s)
         self._part.fill(numbers, goal)
+        if self._part.command.message.stamped:
+            set_stamp(goal, self._node.get_clock().now().nanoseconds)
         return self._client.send_goal_async(goal)
 
     def _look(self) -> None:

@@ -66,7 +66,7 @@ class PublishedOutputs:
         self._requests: list[FailsafeCall] = []
         self.obstructed: Callable[[str], object] = lambda _reason: None
         self._commands: list[CommandPublisher | GoalPublisher] = [
-            self._goal_publisher(node, part, control=control)
+            self._goal_publisher(node, part, period_s, control=control)
             if part.command.message.is_action
             else CommandPublisher(node, part, period_s, control=control)
             for part in channel.parts
@@ -77,10 +77,13 @@ class PublishedOutputs:
             services = dict.fromkeys(part.command.loss_service for part in channel.parts)
             self._requests = [FailsafeCall(node, name, self._count_failed_call) for name in services if name]
 
-    def _goal_publisher(self, node: LifecycleNode, part: CommandPart, *, control: bool) -> GoalPublisher:
+    def _goal_publisher(
+        self, node: LifecycleNode, part: CommandPart, period_s: float, *, control: bool
+    ) -> GoalPublisher:
         return GoalPublisher(
             node,
             part,
+            period_s,
             control=control,
             failed=self._count_failed_goal,
             changed=self._tell_obstacles,

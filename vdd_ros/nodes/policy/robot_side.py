@@ -11,6 +11,7 @@ from std_msgs.msg import String
 from vdd_ros.control.active_policy import ActivePolicy
 from vdd_ros.errors import ConfigurationError, RobotFileError
 from vdd_ros.nodes.ros.awaiting import await_message, call_service
+from vdd_ros.nodes.ros.installed import require_installed
 from vdd_ros.nodes.ros.messages import LATCHED
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.commands import Command
@@ -21,6 +22,22 @@ from vdd_ros.text import printable
 
 DESCRIPTION = "robot_description"
 UNREACHABLE = ("refuse", "warn")
+
+
+def load_robot(file: str, send: str, *, control: bool) -> RobotFile:
+    """Load the robot file of a node.
+
+    Args:
+        file: Its path.
+        send: Content of messages, for commands without a `send` of their own.
+        control: Whether the node commands.
+
+    Raises:
+        RobotFileError: The file is wrong, or needs a package that is not installed.
+    """
+    robot = RobotFile.load(file).sending(send)
+    require_installed(robot, control=control)
+    return robot
 
 
 def described(node: Node, robot: RobotFile, timeout_s: float) -> RobotFile:

@@ -26,7 +26,7 @@ from vdd_ros.nodes.policy.loader import Loader
 from vdd_ros.nodes.policy.loading import LoadedPolicy, load
 from vdd_ros.nodes.policy.parameters import PolicyParameters
 from vdd_ros.nodes.policy.publishers import PublishedOutputs
-from vdd_ros.nodes.policy.robot_side import check_controllers, described, refuse_wider, sends_chunks
+from vdd_ros.nodes.policy.robot_side import check_controllers, described, load_robot, refuse_wider, sends_chunks
 from vdd_ros.nodes.policy.ros_graph import GraphMonitor
 from vdd_ros.nodes.policy.source import Allowed
 from vdd_ros.nodes.policy.swap import HotSwap, SwapTarget
@@ -38,7 +38,6 @@ from vdd_ros.nodes.ros.transforms import subscribe_to_transforms
 from vdd_ros.robot.channels import ArrayChannel, InputChannel
 from vdd_ros.robot.command_warnings import command_warnings
 from vdd_ros.robot.inputs import Input
-from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.robot.transforms import TransformBuffer
 from vdd_ros.text import printable
 
@@ -84,7 +83,7 @@ class PolicySession:
         self._parameters = parameters
         parameters.host()
         self._allowed = parameters.allowed()
-        robot = RobotFile.load(parameters.robot_file).sending(parameters.send)
+        robot = load_robot(parameters.robot_file, parameters.send, control=parameters.enable_control)
         self._robot = described(node, robot, parameters.robot_timeout_s)
         if parameters.enable_control:
             check_controllers(node, self._robot, parameters.robot_timeout_s, parameters.unreachable_controller)

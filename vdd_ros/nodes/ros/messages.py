@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from vdd_ros.bags.records import names_of
 from vdd_ros.errors import RobotFileError
 from vdd_ros.robot.commands import Command
+from vdd_ros.robot.messages.message import names_action
 from vdd_ros.text import printable
 
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -25,20 +26,32 @@ NOT_ON_PYPI = ("tf2_msgs", "control_msgs")
 """Packages of a ROS installation that an environment of wheels lacks."""
 
 
-def is_installed(type_name: str) -> bool:
-    """Return whether the package of a message type, such as `tf2_msgs/msg/TFMessage`, is installed."""
-    package, kind, _ = type_name.split("/")
-    try:
-        importlib.import_module(f"{package}.{kind}")
-    except ImportError:
-        return False
-    return True
-
-
 def where_to_get(package: str) -> str:
     """Return instructions to install a package that an environment of wheels lacks."""
     name = package.replace("_", "-")
     return f"it is not on PyPI, so use a ROS installation, which has it (`apt install ros-$ROS_DISTRO-{name}`)"
+
+
+def interface_problem(type_name: str, consequence: str = "") -> str:
+    """Return why a message type or an action is not available here, with the remedy; empty if it is.
+
+    Args:
+        type_name: Its name, such as `sensor_msgs/msg/JointState`.
+        consequence: What follows if its package is not installed, such as `, so there are no transforms`.
+    """
+    package, kind, name = type_name.split("/")
+    try:
+        module = importlib.import_module(f"{package}.{kind}")
+    except ImportError:
+        if package in NOT_ON_PYPI:
+            return f"the package {package} is not installed{consequence}; {where_to_get(package)}"
+        return f"the package {printable(package)} is not installed here{consequence}; install it, or correct the type"
+    if hasattr(module, name):
+        return ""
+    close = difflib.get_close_matches(name, dir(module), n=1)
+    hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
+    what = "action" if kind == "action" else "message"
+    return f"{package} has no such {what}{hint}; `ros2 interface package {package}` lists the available ones"
 
 
 def message_class(type_name: str) -> Any:
@@ -47,20 +60,10 @@ def message_class(type_name: str) -> Any:
     Raises:
         RobotFileError: The package is not installed, or has no such message.
     """
+    if problem := interface_problem(type_name):
+        raise RobotFileError(f"message type {printable(type_name)}: {problem}")
     package, kind, name = type_name.split("/")
-    try:
-        module = importlib.import_module(f"{package}.{kind}")
-        return getattr(module, name)
-    except ImportError:
-        problem = f"the package {printable(package)} is not installed here; install it, or correct the type"
-        if package in NOT_ON_PYPI:
-            problem = f"the package {package} is not installed; {where_to_get(package)}"
-    except AttributeError:
-        close = difflib.get_close_matches(name, dir(module), n=1)
-        hint = f" (did you mean {package}/{kind}/{close[0]}?)" if close else ""
-        what = "action" if kind == "action" else "message"
-        problem = f"{package} has no such {what}{hint}; `ros2 interface package {package}` lists the available ones"
-    raise RobotFileError(f"message type {printable(type_name)}: {problem}")
+    return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
 def qos_profile(name: str, depth: int = SENSOR_DATA.depth) -> QoSProfile:
@@ -82,12 +85,13 @@ def matching_profile(published: Sequence[QoSProfile]) -> QoSProfile:
 
 
 def new_message(type_name: str) -> Any:
-    """Return a default message; raises RobotFileError if the class does not exist."""
-    return message_class(type_name)()
+    """Return a default message, or goal of an action; raises RobotFileError if the class does not exist."""
+    kind = message_class(type_name)
+    return kind.Goal() if names_action(type_name) else kind()
 
 
 def command_message(command: Command, period_s: float, points: int = 1) -> Any:
-    """Return a message of the command's type, to be filled repeatedly with `CommandPart.write`.
+    """Return a message of the command's type, or a goal, to be filled repeatedly with `CommandPart.write`.
 
     A message with points gets `points` of them, `period_s` apart. Its stamp stays zero; see `Message.stamped`.
     """

@@ -11,7 +11,7 @@ from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.sim_robot.episodes import EpisodeResult
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.metrics import Interval, wilson_interval
-from vdd_ros.text import printable
+from vdd_ros.text import counted, printable
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class EpisodeResults:
     def describe(self) -> str:
         """Return a line for people."""
         low, high = self.success_interval
-        ways = ", ".join(f"{name} {number}" for name, number in self.modes.items())
+        ways = ", ".join(f"{name} ({counted(number, 'episode')})" for name, number in self.modes.items())
         return (
             f"{self.successes} of {len(self.episodes)} episodes of {self.task} succeeded (95 % interval {low:.2f} to "
             f"{high:.2f}){f': {ways}' if ways else ''}"

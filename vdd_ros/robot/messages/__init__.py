@@ -11,11 +11,11 @@ adds a type with one line in its metadata, under the type's name in ROS:
 
 from vdd_ros.errors import PluginError, RobotFileError
 from vdd_ros.registry import Registry
-from vdd_ros.robot.messages.gripper_command import MESSAGE as GRIPPER_COMMAND
-from vdd_ros.robot.messages.message import Message
+from vdd_ros.robot.messages.message import Message, names_action
 
 _HERE = "vdd_ros.robot.messages"
 _SHIPPED = {
+    "control_msgs/action/GripperCommand": "gripper_command:MESSAGE",
     "geometry_msgs/msg/PoseStamped": "pose_stamped:MESSAGE",
     "geometry_msgs/msg/TwistStamped": "twist_stamped:MESSAGE",
     "sensor_msgs/msg/Image": "image:MESSAGE",
@@ -78,30 +78,40 @@ MESSAGES = Registry(
     own_name=lambda message: message.type,
 )
 
-ACTIONS = {GRIPPER_COMMAND.type: GRIPPER_COMMAND}
-"""Types of actions whose goals command a robot, by name in ROS."""
-
 
 def find_message(type_name: str) -> Message:
     """Return the description of a message type; an unregistered type can only be observed.
 
     Args:
-        type_name: Name of the type, as `package/msg/Name`, or `package/action/Name`.
+        type_name: Name of the type, as `package/msg/Name`, or of an action, as `package/action/Name`.
 
     Raises:
         PluginError: The registering package cannot be imported, or describes another type.
     """
-    if type_name in ACTIONS:
-        return ACTIONS[type_name]
     if type_name not in MESSAGES.names():
         return Message(type=type_name, named_by="")
     return MESSAGES.get(type_name)
 
 
-def command_types(*, points: bool = False) -> list[str]:
-    """Return the types that command a robot, or only multi-point ones; types that cannot be imported are omitted."""
+def message_types() -> list[str]:
+    """Return the registered message types, without actions."""
+    return [name for name in MESSAGES.names() if not names_action(name)]
+
+
+def action_types() -> list[str]:
+    """Return the registered actions, whose goals command a robot."""
+    return [name for name in MESSAGES.names() if names_action(name)]
+
+
+def command_types(*, points: bool = False, actions: bool = False) -> list[str]:
+    """Return the types that command a robot; types that cannot be imported are omitted.
+
+    Args:
+        points: Whether to return only multi-point ones.
+        actions: Whether to add the actions.
+    """
     found = []
-    for name in MESSAGES.names():
+    for name in [*message_types(), *(action_types() if actions else ())]:
         try:
             message = find_message(name)
         except PluginError:

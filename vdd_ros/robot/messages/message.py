@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.robot.array_readers import ArrayReader, Encoding, JointsReader, ListReader
 from vdd_ros.robot.element_layout import layout_of
 from vdd_ros.robot.field_paths import without_elements
 from vdd_ros.robot.layouts import FieldLayout, JointLayout, Layout
 from vdd_ros.robot.messages.fields import Fields, check_names, field_paths, quantity_at
 from vdd_ros.robot.quantities import quantity_of
+from vdd_ros.text import printable
 
 if TYPE_CHECKING:
     from vdd_ros.robot.entries import InputEntry
 
 NAMED_BY = ("field", "joint", "label", "")
+_NOT_OF_ACTIONS = ("observed", "has_points", "zero_is_safe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,9 @@ class Message:
         zero_is_safe: Whether an all-zero command is safe, provided the quantities permit it.
         complete: Whether a command must give every number of `fields`, because the default of an omitted number would
             be a set point too.
-        is_action: Whether commands are goals of an action, sent one at a time; the fields are those of a goal.
+        is_action: Whether commands are goals of an action, sent one at a time; the fields are those of a goal. Goals
+            are neither observed nor carry points, and the fail-safe cancels them instead of sending zeros: `observed`,
+            `has_points` and `zero_is_safe` must be False.
         encodings: Pixel encodings of an image type, by ROS name.
         items: Noun for the parts of a message that several publishers of a topic may share, such as joints.
         depth: Messages that a subscription keeps between ticks.
@@ -64,12 +69,28 @@ class Message:
     depth: int = 10
 
     def __post_init__(self) -> None:
-        """Check the names of the fields.
+        """Check the names of the fields, and the description of an action.
 
         Raises:
-            ConfigurationError: A name is a path: its numbers would be found under no name, and have any unit.
+            ConfigurationError: A name is a path: its numbers would be found under no name, and have any unit. Or an
+                action is described as a message, a message as an action.
         """
         check_names(self.type, self.fields)
+        if problem := self._action_problem():
+            raise ConfigurationError(f"message type {printable(self.type)}: {problem}")
+
+    def _action_problem(self) -> str:
+        """Return what contradicts an action or a message; empty if nothing does."""
+        if not self.is_action:
+            forgotten = self.commands and names_action(self.type)
+            return "its commands are goals of an action; set is_action to True" if forgotten else ""
+        if not names_action(self.type):
+            return "is_action is True, but the type is not an action's, package/action/Name; set it to False"
+        if not self.commands:
+            return "is_action is True, but commands is False; goals are commands, so set commands to True"
+        wrong = " and ".join(name for name in _NOT_OF_ACTIONS if getattr(self, name))
+        goals = "goals are neither observed nor carry points, and the fail-safe cancels them"
+        return f"{goals}; set {wrong} to False" if wrong else ""
 
     @property
     def stamped(self) -> bool:
@@ -134,3 +155,8 @@ class Message:
             period_s: Time between actions in seconds; the first is one period from now.
         """
         return new(self.type)
+
+
+def names_action(type_name: str) -> bool:
+    """Return whether a name is that of an action, `package/action/Name`."""
+    return type_name.split("/")[1:2] == ["action"]
