@@ -161,7 +161,9 @@ def test_the_first_command_of_another_policy_is_a_first_command(
     assert (rig.loop.counters.first_refused, rig.loop.counters.failsafes) == (refused, refused)
 
 
-def test_no_chunk_of_another_policy_comes_from_a_window_that_is_not_trusted(rig: Rig, tmp_path: Path) -> None:
+def test_no_chunk_of_another_policy_comes_from_a_window_that_is_not_trusted(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its inputs are stale when it would make its first request; one period later they are fresh again."""
     path = write_mixture(tmp_path / "new.onnx", seed=5, horizon=4)
     policy = OnnxPolicy.load(path, expert="greedy")
@@ -172,7 +174,7 @@ def test_no_chunk_of_another_policy_comes_from_a_window_that_is_not_trusted(rig:
         seen.append(float(window[-1, 0]))
         return act(window, *given)
 
-    policy.act = noting  # type: ignore[method-assign]
+    monkeypatch.setattr(policy, "act", noting)
     successor = ActivePolicy.of(policy, RobotFile.load(AVOIDING), period_s=PERIOD_S, action_steps=2, prefetch_ticks=1)
     run(rig, 3)
     rig.loop.swap.hand_over(successor, lambda: None)

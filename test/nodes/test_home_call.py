@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from vdd_ros.nodes.policy import home_call
 from vdd_ros.nodes.policy.home_call import HomeCall
 from vdd_ros.robot.episodes import Home
 
@@ -55,8 +54,9 @@ def test_home_waits_until_the_robot_was_stopped() -> None:
 
 
 def test_a_robot_that_was_never_stopped_is_not_sent_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    client, failures, clock = FakeClient(), [], [100.0]
-    monkeypatch.setattr(home_call.time, "monotonic", lambda: clock[0])
+    client, clock = FakeClient(), [100.0]
+    failures: list[str] = []
+    monkeypatch.setattr("vdd_ros.nodes.policy.home_call.time.monotonic", lambda: clock[0])
     call = HomeCall(fake_node(client), Home("/arm/home", 60.0), failures.append, lambda: "loss_service /halt")
     call.start()
     clock[0] += 61.0

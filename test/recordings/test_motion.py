@@ -64,8 +64,8 @@ def test_turning_is_motion(tmp_path: Path) -> None:
     sent = [pose(EPOCH_NS + k * 10 * MS, "/tool") for k in range(400)]
     for k in range(80):
         half, x = 0.5 * ramp(0.05 * k), min(max(0.05 * k - 1.5, 0.0), 0.5)
-        turn = (0.0, 0.0, math.sin(half), math.cos(half))
-        turn = turn if k % 2 else tuple(-part for part in turn)  # the same orientation
+        sign = 1 if k % 2 else -1  # the same orientation
+        turn = (0.0, 0.0, sign * math.sin(half), sign * math.cos(half))
         sent.append(pose(EPOCH_NS + (50 * k + 30) * MS, "/commands", (x, 0.0, 0.0), turn))
     write_recording(tmp_path / "bag", sorted(sent, key=lambda one: one.at_ns))
     (tmp_path / "tool.yaml").write_text(yaml.safe_dump(pose_document("vector", demonstrations=TRIM)))

@@ -209,8 +209,8 @@ def _convert_all(
         )
     for bag in bags:
         if unnamed := find_bag(bag.path).unnamed:
-            names = printable(", ".join(unnamed))
-            tell(f"{printable(bag.name)}: not read, since its metadata.yaml lacks them: {names}")
+            files = printable(", ".join(unnamed))
+            tell(f"{printable(bag.name)}: not read, since its metadata.yaml lacks them: {files}")
     finished = [parts.done(bag) for bag in bags]
     names = EpisodeNames(divides=robot.demonstrations.divides)
     for before in finished:
