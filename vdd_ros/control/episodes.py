@@ -34,8 +34,7 @@ class Episodes:
         phase: The present phase.
         reason: Why the loop does not run; empty while it runs.
         failed: Whether it stands still because homing failed.
-        astray: Whether the robot may be on its way home: the service was called and has not succeeded. After a time-out it
-            may still be moving.
+        astray: Whether the robot may be on its way home: the service was called and has not succeeded, or timed out.
         entered: Called with the name of each entered phase, from any thread; None: no listener.
         go_home: Calls the home service without waiting; `homed` takes its answer. None without such a service.
     """
