@@ -16,6 +16,7 @@ from bag_files import LABELS, write_bag
 import vdd_ros.cli
 from vdd_ros.cli.main import main
 from vdd_ros.console import safe
+from vdd_ros.errors import Terminated
 
 VDD = [sys.executable, "-m", "vdd_ros.cli.main"]
 CLI = Path(vdd_ros.cli.__file__).parent
@@ -69,6 +70,29 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == 143
+
+
+@pytest.mark.parametrize(
+    ("interruption", "code", "words"), [(Terminated(15), 143, "SIGTERM"), (KeyboardInterrupt(), 130, "interrupted")]
+)
+@pytest.mark.parametrize("kind", [ImportError, SystemError])
+def test_a_signal_during_a_native_import_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    interruption: KeyboardInterrupt,
+    code: int,
+    words: str,
+    kind: type[Exception],
+) -> None:
+    """Extension modules turn what a signal raises into an error of their own."""
+
+    def imports(_arguments: object) -> int:
+        raise kind("initialization failed") from interruption
+
+    monkeypatch.setattr("vdd_ros.cli.doctor.run", imports)
+    assert main(["doctor"]) == code
+    assert words in (told := capsys.readouterr().err)
+    assert "unforeseen" not in told
 
 
 def test_handlers_are_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -295,21 +295,43 @@ def test_a_pause_that_comes_while_an_episode_begins_is_not_lost(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("paused", [False, True])
-@pytest.mark.parametrize("answered", [False, True])
-def test_a_deactivation_on_the_way_home_stops_the_robot_once_more(tmp_path: Path, answered: bool, paused: bool) -> None:
-    """The fail-safe came before the call of the home service, which moves the robot."""
-    document = arm_document()
-    document["command"] |= {"on_loss": "call", "loss_service": "halt"}
-    arm = Arm(tmp_path, document)
+@pytest.mark.parametrize("answer", [None, "", "it did not answer within 60 s"])
+def test_a_deactivation_on_the_way_home_stops_the_robot_once_more(
+    tmp_path: Path, answer: str | None, *, paused: bool
+) -> None:
+    """The fail-safe came before the call of the home service, which moves the robot, also after a time-out."""
+    arm = _arm_with_stop(tmp_path)
     episodes = arm.rig.loop.episodes
-    episodes.go_home = lambda: None
-    arm.tick()
     episodes.send_home("an operator called")
     assert arm.rig.out.calls == 1
     if paused:
         episodes.pause("an operator called")
-    if answered:
-        episodes.homed("")
+    if answer is not None:
+        episodes.homed(answer)
     arm.rig.loop.stop()
     arm.rig.loop.stop()
-    assert arm.rig.out.calls == (1 if answered else 2)
+    assert arm.rig.out.calls == (1 if answer == "" else 2)
+
+
+def test_a_deactivation_on_the_way_home_that_fails_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = _arm_with_stop(tmp_path)
+    arm.rig.loop.episodes.send_home("an operator called")
+
+    def fail(*_: object) -> None:
+        raise OSError("no more memory")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no more memory"):
+        patch.setattr(arm.rig.out, "request_stop", fail)
+        arm.rig.loop.stop()
+    arm.rig.loop.stop()
+    assert arm.rig.out.calls == 2
+
+
+def _arm_with_stop(tmp_path: Path) -> Arm:
+    """Return an arm with `on_loss: call` that has moved and can be sent home."""
+    document = arm_document()
+    document["command"] |= {"on_loss": "call", "loss_service": "halt"}
+    arm = Arm(tmp_path, document)
+    arm.rig.loop.episodes.go_home = lambda: None
+    arm.tick()
+    return arm

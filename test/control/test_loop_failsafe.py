@@ -1,5 +1,6 @@
 """How commanding ends: the fail-safe of the robot file, whatever interrupts the loop, and hand-overs beside it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from loop_rig import AVOIDING, PERIOD_S, MakeRig, Rig
 from policy_files import write_mixture
 from robot_messages import joint_state
 
+from vdd_ros.control.interruption import Interruption
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -304,3 +306,38 @@ def test_a_tick_that_was_interrupted_from_beside_it_commands_nothing(tmp_path: P
     assert len(arm.commands) == 1
     arm.tick()
     assert len(arm.commands) == 2
+
+
+def _is_over_interrupted(interruption: Interruption, instruction: int) -> tuple[bool, bool]:
+    """Call `is_over`, entering the fail-safe before one of its instructions; return the result, and if it was so."""
+    left = [instruction]
+
+    def trace(frame: Any, event: str, _argument: Any) -> Any:
+        if frame.f_code is not Interruption.is_over.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left[0] -= 1
+            if left[0] == 0:
+                interruption.enter_failsafe()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return interruption.is_over(), left[0] <= 0
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_failsafe_entered_while_a_tick_begins_is_not_missed(tmp_path: Path, *, earlier: bool) -> None:
+    interruption, instruction, entered = Arm(tmp_path).rig.loop._interruption, 0, True
+    while entered:
+        instruction += 1
+        interruption.is_over()
+        if earlier:
+            interruption.enter_failsafe()
+        over, entered = _is_over_interrupted(interruption, instruction)
+        assert over or not entered or not interruption.permits(1), f"instruction {instruction}"
+    assert instruction > 2

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,8 @@ from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.policy import failsafe_call
 from vdd_ros.nodes.policy.failsafe_call import FailsafeCall
+from vdd_ros.nodes.policy.publishers import PublishedOutputs
+from vdd_ros.nodes.policy_node import PolicyNode
 
 SERVICE = "halt"
 
@@ -113,3 +116,33 @@ def test_service_responses_are_reported_safely_without_flooding_the_log(
     assert len(lines) == 1
     assert len(lines[0]) < 500
     assert r"it failed: \x1b[2Jxxx" in lines[0]
+
+
+@pytest.mark.parametrize("answer", [None, False, True])
+def test_a_node_that_ends_says_whether_the_robot_was_stopped(answer: bool | None) -> None:
+    """Whether its service is missing, fails, or succeeds; it is called again before the node gives up."""
+    told, calls, now = list[str](), list[bool](), [0.0]
+    request: Any = SimpleNamespace(wanted=True, name="/halt")
+    outputs: Any = SimpleNamespace(_control=True, _commands=[], _requests=[request], _goals=[])
+    outputs._waits = partial(PublishedOutputs._waits, outputs)
+    outputs.stopping = partial(PublishedOutputs.stopping, outputs)
+
+    def spin(left_s: float) -> None:
+        if answer is not None:
+            calls.append(answer)
+            request.wanted = not answer
+        now[0] += min(left_s, failsafe_call.AGAIN_S)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vdd_ros.nodes.policy.publishers.time", SimpleNamespace(monotonic=lambda: now[0]))
+        session: Any = SimpleNamespace(flush=partial(PublishedOutputs.flush, outputs))
+        node: Any = SimpleNamespace(
+            state="inactive",
+            session=session,
+            executor=SimpleNamespace(spin_once=spin),
+            get_logger=lambda: SimpleNamespace(error=told.append),
+        )
+        code = PolicyNode.close(node)
+    assert code == len(told) == (answer is not True)
+    assert not told or "the robot may still move: loss_service /halt did not succeed" in told[0]
+    assert len(calls) == {None: 0, False: 3, True: 1}[answer]

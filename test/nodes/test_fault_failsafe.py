@@ -17,7 +17,7 @@ from ros_helpers import DEADLINE_S, Bench, node_process
 pytest.importorskip("rclpy")
 
 from fault_rig import MAX_AGE_S, Watched, pass_time
-from velocity_rig import VelocityRobot
+from velocity_rig import HELP, VelocityRobot
 
 from vdd_ros.control.counters import Counters
 from vdd_ros.errors import PolicyFileError
@@ -111,6 +111,23 @@ def test_signals_leave_the_robot_as_it_is_to_be_left(
         assert process.wait() == 0, process.output
         moved.check_left(ended_s)
         assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("on_loss", ["call"])
+@pytest.mark.parametrize("helps", [None, False])
+def test_a_robot_that_nothing_stopped_is_told_at_the_end(
+    moved: VelocityRobot, tmp_path: Path, *, helps: bool | None
+) -> None:
+    """Its service is missing, or fails."""
+    if helps is not None:
+        moved.helps = helps
+        moved.serve()
+    with node_process("vdd_ros.nodes.policy_node", tmp_path / "log", autostart="true", **moved.arguments) as process:
+        moved.move()
+        process.signal(signal.SIGTERM)
+        moved.bench.wait(lambda: process.process.poll() is not None, "the end of the process")
+        assert process.wait() == 1, process.output
+        assert f"the robot may still move: loss_service {HELP} did not succeed" in process.output
 
 
 @ON_LOSS

@@ -70,6 +70,8 @@ def expected(name: str, error: BaseException) -> int:
 
 def fault(name: str, error: Exception) -> int:
     """Report an unforeseen error: its location, and how to see more."""
+    if isinstance(error.__cause__, KeyboardInterrupt):  # a signal while native code was imported
+        return expected(name, error.__cause__)
     _show_traceback(error)
     if _is_out_of_memory(error):
         return _fail(name, f"not enough memory: {_first_line(error)}; process less at a time, or end other programs")

@@ -34,6 +34,7 @@ class Episodes:
         phase: The present phase.
         reason: Why the loop does not run; empty while it runs.
         failed: Whether it stands still because homing failed.
+        astray: Whether the robot may be on its way home: the service was called and has not succeeded, or timed out.
         entered: Called with the name of each entered phase, from any thread; None: no listener.
         go_home: Calls the home service without waiting; `homed` takes its answer. None without such a service.
     """
@@ -41,7 +42,7 @@ class Episodes:
     def __init__(self, stop: Callable[[], None], begin: Callable[[float], None]) -> None:
         self.phase = Phase.RUNNING
         self.reason = ""
-        self.failed = False
+        self.failed = self.astray = False
         self.entered: Callable[[str], object] | None = None
         self.go_home: Callable[[], None] | None = None
         self._stop = stop
@@ -60,7 +61,7 @@ class Episodes:
         """Run, as at activation, regardless of the earlier phase."""
         with self._lock:
             self._set(Phase.RUNNING)
-            self._wanted = self._away = self._follows = False
+            self._wanted = self._away = self._follows = self.astray = False
 
     def pause(self, reason: str) -> None:
         """Stop commanding until `resume`, from any thread."""
@@ -154,7 +155,7 @@ class Episodes:
         with self._lock:
             if not self._away:
                 return
-            self._away = False
+            self._away, self.astray = False, bool(failure)
             if self.phase is not Phase.HOMING:
                 if failure:  # an operator who resumes should know the robot's position
                     self.failed = True
@@ -165,11 +166,10 @@ class Episodes:
             else:
                 self._wanted = True
 
-    def give_up_home(self) -> bool:
-        """Expect no answer of the home service, as at deactivation; return whether the robot may be on its way."""
+    def give_up_home(self) -> None:
+        """Expect no answer of the home service, as at deactivation, once the robot has been stopped."""
         with self._lock:
-            away, self._away = self._away, False
-            return away
+            self._away = self.astray = False
 
     def advance(self, now_s: float) -> bool:
         """Return whether the loop acts in this tick; begin the requested phase."""
@@ -187,7 +187,8 @@ class Episodes:
         """Enter homing if there is a home service; return the function that calls it once commanding has ended."""
         if self.go_home is not None:
             self._set(Phase.HOMING, f"waiting for the robot to reach home: {reason}")
-            self._away, self._wanted = True, False
+            self._away = self.astray = True
+            self._wanted = False
         return self.go_home
 
     def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:

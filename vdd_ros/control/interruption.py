@@ -53,8 +53,10 @@ class Interruption:
 
     def is_over(self) -> bool:
         """Return whether the fail-safe was entered since the last tick began; call once, as a tick begins."""
-        interrupted, self._interrupted = self._interrupted, False
-        return interrupted
+        if not self._interrupted:  # nothing is written, since a thread may enter the fail-safe right now
+            return False
+        self._interrupted = False
+        return True
 
     def permits(self, tick: int) -> bool:
         """Return whether this tick may still command."""

@@ -147,7 +147,8 @@ class PolicyLoop:
 
     def stop(self) -> None:
         """Stop, from any thread; see `Interruption.stop`. The next `start` resumes."""
-        self._interruption.stop(homing=self.episodes.give_up_home())
+        self._interruption.stop(homing=self.episodes.astray)
+        self.episodes.give_up_home()
 
     def enter_failsafe(self) -> None:
         """Apply `on_loss` of the robot file, from any thread; see `Interruption.enter_failsafe`."""

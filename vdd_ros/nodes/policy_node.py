@@ -137,8 +137,9 @@ class PolicyNode(ReasonedLifecycleNode):
         if self.state == "active":
             self.trigger_deactivate()
             failed = 1 if self.failure else 0
-        if self.session and self.executor:
-            self.session.flush(self.executor.spin_once)
+        if self.session and self.executor and (stopping := self.session.flush(self.executor.spin_once)):
+            self.get_logger().error(f"the robot may still move: {stopping} did not succeed before this process ended")
+            failed = 1
         return failed
 
     def destroy_node(self) -> None:

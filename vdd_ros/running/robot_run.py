@@ -32,6 +32,8 @@ from vdd_ros.text import printable
 POLL_S = 0.1
 HOLD_S = 3.0
 """Longest time from a simulated robot's last message to its end."""
+PATIENT_S = 1e6
+"""How long a simulated robot that no policy moves by itself waits for commands: as long as its node allows."""
 UNHEARD = "nobody publishes"
 MOST_EPISODES, MOST_SEED = 1_000_000, 2**31 - 1
 RECORDER, ROBOT = "bag_recorder", "sim_robot"
@@ -224,7 +226,8 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
     matched = matched_sections(run.params_file or params_file, {name: f"/{name}" for name in policies})
     if task:
         _refuse_actions(robot)
-    _require_installed(robot, control=run.commands and not forbids_commands(matched[COMMANDER]))
+    commands = run.commands and not forbids_commands(matched[COMMANDER])
+    _require_installed(robot, control=commands)
     episode_topic = run.episode_topic or ("episode" if task else "")
     plan: dict[str, _Node] = {}
     if run.record is not None:
@@ -239,7 +242,7 @@ def _plan(run: RobotRun) -> dict[str, _Node]:
     if task:
         robot.check(task.spec.observation, task.spec.action)
         listeners = len(policies) + (run.record is not None)
-        plan[ROBOT] = _simulated(run, task, robot_file, listeners)
+        plan[ROBOT] = _simulated(run, task, robot_file, listeners, moves=commands and run.activate)
     for name, file in files.items():
         own: dict[str, Value] = {"policy_path": str(file), "robot_file": str(robot_file)}
         own |= _asked(run, episode_topic, commands=run.commands and name == COMMANDER, compared=len(files) > 1)
@@ -308,7 +311,7 @@ def _asked(run: RobotRun, episode_topic: str, *, commands: bool, compared: bool)
     return asked
 
 
-def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int) -> _Node:
+def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int, *, moves: bool) -> _Node:
     """Return the simulated robot, which begins once all nodes listen."""
     asked: dict[str, Value] = {
         "task": task.spec.name,
@@ -319,6 +322,8 @@ def _simulated(run: RobotRun, task: Task, robot_file: Path, listeners: int) -> _
     }
     if run.record is not None:
         asked["start_topic"] = READY
+    if not moves:
+        asked["idle_timeout_s"] = PATIENT_S
     return _Node("vdd_ros.nodes.sim_robot_node", resources.path("config/sim_robot.params.yaml"), asked)
 
 

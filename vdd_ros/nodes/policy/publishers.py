@@ -22,7 +22,7 @@ from vdd_ros.nodes.ros.preserialized_record import ReadyRecord
 from vdd_ros.robot.command_channel import CommandChannel, CommandPart, Floats
 
 ACKNOWLEDGED_S = 0.2
-REQUEST_S = 0.8
+REQUEST_S = 2.5  # time for two more calls of a loss_service that failed
 
 
 class PublishedOutputs:
@@ -136,20 +136,24 @@ class PublishedOutputs:
         """See Outputs."""
         self._counters = counters
 
-    def flush(self, spin: Callable[[float], object]) -> None:
-        """Wait until the last messages are delivered before the process ends, at most one second.
+    def flush(self, spin: Callable[[float], object]) -> str:
+        """Wait until the last messages are delivered before the process ends, at most three seconds.
 
         Args:
             spin: Runs the node's executor for at most the given seconds.
+
+        Returns:
+            See `stopping`.
         """
         if not self._control:
-            return
+            return ""
         end_s = time.monotonic() + ACKNOWLEDGED_S
         for command in self._commands:
             command.flush(max(0.0, end_s - time.monotonic()))
         end_s = time.monotonic() + REQUEST_S
         while self._waits() and (left_s := end_s - time.monotonic()) > 0:
             spin(left_s)
+        return self.stopping()
 
     def destroy(self) -> None:
         """Destroy the publishers."""

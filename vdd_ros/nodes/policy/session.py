@@ -228,10 +228,9 @@ class PolicySession:
                 undone = ticker.stop()
             return undone
 
-    def flush(self, spin: Callable[[float], object]) -> None:
+    def flush(self, spin: Callable[[float], object]) -> str:
         """Wait until the last messages are delivered; see `PublishedOutputs.flush`."""
-        if self._outputs:
-            self._outputs.flush(spin)
+        return self._outputs.flush(spin) if self._outputs else ""
 
     def after_tick(self, function: Callable[[], None]) -> None:
         """Call a function in the executor right after a tick; see `Ticker.after_tick`."""

@@ -207,12 +207,15 @@ class Ticker:
         now_s = self._now_s()
         if thread.stopping:
             return
+        late_ns = time.monotonic_ns() - self._deadlines.due_ns
+        if late_ns >= 0:
+            self._stop_if_late(late_ns)
+            self._deadlines.step()
         if self._loop.news():
             ahead.arrived()
             self._tick(now_s, 0.0)
             self._call_afterwards()
-        elif time.monotonic_ns() >= self._deadlines.due_ns:
-            self._deadlines.step()
+        elif late_ns >= 0:
             observer = self._loop.observer
             if not observer.complete or observer.stale(now_s):
                 self._tick(now_s, 0.0)
