@@ -17,6 +17,7 @@ from rosbags.rosbag2 import StoragePlugin
 from vdd_ros.cli.main import main
 from vdd_ros.evaluation.robot_check.bag import check_bag
 from vdd_ros.evaluation.robot_check.report import RobotReport
+from vdd_ros.evaluation.robot_check.table import report_text
 
 
 def check(folder: Path, bag: ArmBag | None = None, robot: str = ROBOT, **options: Any) -> RobotReport:
@@ -266,6 +267,16 @@ def test_the_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest
     (tmp_path / "arm.yaml").write_text(ROBOT.replace("joint: elbow", "joint: knee"))
     assert main(arguments) == 1
     assert "error    inputs.joints: 400 of 400 messages are refused" in capsys.readouterr().out
+
+
+def test_long_names_of_joints_keep_the_columns(tmp_path: Path) -> None:
+    long = "left_arm_gripper_left_inner_finger_joint_position"
+    robot = ROBOT.replace("finger: {joint", f"{long}: {{joint").replace("measured: finger", f"measured: {long}")
+    lines = report_text(check(tmp_path, robot=robot)).splitlines()
+    row = next(number for number, line in enumerate(lines) if line.split()[:2] == [long, "rad"])
+    title = max(number for number, line in enumerate(lines[:row]) if line.split()[:1] == ["unit"])
+    assert lines[row].index(" rad ") + 1 == lines[title].index("unit")
+    assert {len(line) for line in lines[title : row + 1]} == {len(lines[title])}
 
 
 def test_a_cut_bag_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
