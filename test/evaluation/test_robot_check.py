@@ -218,9 +218,23 @@ def test_an_input_that_may_be_old_raises_no_alarm(tmp_path: Path) -> None:
 def test_commands_are_read_where_the_demonstrations_have_them(tmp_path: Path) -> None:
     robot = ROBOT.replace("/controller/commands", "/arm/commands")
     assert check(tmp_path, robot=robot).commands == 0
+    elsewhere = robot + "demonstrations: {commands: /leader/command}\n"
+    (tmp_path / "arm.yaml").write_text(elsewhere)
+    notes = texts(check_bag(tmp_path / "arm.yaml", tmp_path / "bag"), "note")
+    assert any("/leader/command is not there" in note for note in notes), notes
     mapped = robot + "demonstrations: {commands: /controller/commands}\n"
     (tmp_path / "arm.yaml").write_text(mapped)
     assert check_bag(tmp_path / "arm.yaml", tmp_path / "bag").commands == 200
+
+
+def test_commands_limited_to_max_step_are_not_too_fast(tmp_path: Path) -> None:
+    """A node limits its commands to it; their differences are larger by rounding."""
+    bag = ArmBag(command_hz=0.0)
+    bag.more = [("/controller/commands", ARRAY, k / 50, numbers([0.1 + 0.03 * k, -1.0, 0.4])) for k in range(50)]
+    report = check(
+        tmp_path, bag, ROBOT.replace("max_step: 0.2, measured: shoulder", "max_step: 0.03, measured: shoulder")
+    )
+    assert not [text for text in texts(report, "warning") if "max_step" in text]
 
 
 def test_the_rate_of_the_robot_file_is_that_of_the_ticks(tmp_path: Path) -> None:

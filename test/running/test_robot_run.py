@@ -241,6 +241,7 @@ def test_a_recorder_does_not_wait_for_the_goals_of_an_action() -> None:
     captured = Captured(topics=(), received=(), problems=(), listeners={"arm/joint_trajectory": ("c",)}, commanders=())
     findings = [f.text for f in check_live(robot, captured).findings]
     assert "c listens to arm/joint_trajectory" in findings
+    assert not [text for text in findings if "arm/joint_trajectory is not there" in text]
     assert not [text for text in findings if "nobody listens" in text]
 
 
