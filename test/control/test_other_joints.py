@@ -1,6 +1,6 @@
 """A shared topic of joint states: other robots' joints are accepted, wrong values of our joints are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,26 @@ def test_an_input_with_only_messages_of_other_joints_is_reported(make: Callable[
     level, text = health.judge(11.0)
     assert level == DiagnosticStatus.STALE
     assert text == ("stale: arm; nothing is commanded; arm gets only messages of other joints, ['left_finger_joint']")
+
+
+def test_an_unusable_message_explains_its_own_input_only(make: Callable[..., Rig]) -> None:
+    """Another input that is stale at the same time is silent."""
+    rig = make(apart=True)
+    told: list[tuple[list[str], set[str]]] = []
+
+    def explain(inputs: Sequence[str], comes: Collection[str]) -> str:
+        told.append((sorted(inputs), set(comes)))
+        return ""
+
+    health = Health(rig.loop, explain=explain)
+    see(rig, 10.0, shoulder=0.1, elbow=0.2)
+    rig.receive("elbow", joint_state(10.5, elbow_joint=float("nan")), 10.5)
+    health.judge(11.0)
+    rig.loop.counters.refused_messages += 1  # undecoded: of whichever input
+    health.judge(11.1)
+    health.judge(11.2)
+    both = ["elbow", "shoulder"]
+    assert told == [(both, {"elbow"}), (both, set(both)), (both, set())]
 
 
 @pytest.mark.parametrize(

@@ -68,13 +68,15 @@ def test_the_way_between_two_episodes_is_no_step(tmp_path: Path) -> None:
     assert "# episodes: {gap_s: 2}" in (tmp_path / "arm.yaml").read_text()
 
 
-def test_a_command_that_is_sent_once_is_told(tmp_path: Path) -> None:
+def test_a_command_that_is_sent_once_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     robot = written(tmp_path, teleoperated(gripper_s=(1.0,)))
     assert [command.topic for command in robot.commands] == ["/arm/joint_trajectory"]
     assert (
         "# /gripper/commands (std_msgs/msg/Float64MultiArray) was sent at most once"
         in (tmp_path / "arm.yaml").read_text()
     )
+    assert main(["robot", "new", "--bag", str(tmp_path / "bag"), "--out", str(tmp_path / "again.yaml")]) == 0
+    assert "commands: 2 numbers on /arm/joint_trajectory\n" in capsys.readouterr().out
 
 
 def test_a_pose_names_its_frame_where_transforms_are_known_and_its_orientation(tmp_path: Path) -> None:

@@ -169,6 +169,18 @@ def test_a_node_is_described_by_its_method_in_newer_and_older_bags(info: dict[st
     assert describe_node(node).startswith(said)
 
 
+def test_a_long_name_of_an_input_keeps_the_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "camera_object_pose_of_the_left_arm"
+    values = np.hstack([records(101, 50e-6), np.zeros((101, 1))])
+    bag = write_bag(tmp_path / "bag", {"/student": values}, {"/student": STUDENT}, latency_labels((name,)), named=True)
+    assert main(["latency", str(bag), "--warmup", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (title,) = [line for line in lines if line.startswith("  stage (µs)")]
+    (row,) = [line for line in lines if line.startswith(f"  age of {name} ")]
+    assert row.index(" 101 ") + len(" 101") == title.index(" n ") + len(" n")
+    assert len(row) == len(title)
+
+
 def test_skew_and_age_of_each_input_are_told_where_the_records_have_them(tmp_path: Path) -> None:
     """Beside a bag of an earlier version, which has neither: what both have is compared."""
     labels = latency_labels(("arm", "camera"))

@@ -17,6 +17,7 @@ from rosbags.rosbag2 import StoragePlugin
 from vdd_ros.cli.main import main
 from vdd_ros.evaluation.robot_check.bag import check_bag
 from vdd_ros.evaluation.robot_check.report import RobotReport
+from vdd_ros.evaluation.robot_check.table import report_text
 
 
 def check(folder: Path, bag: ArmBag | None = None, robot: str = ROBOT, **options: Any) -> RobotReport:
@@ -217,9 +218,23 @@ def test_an_input_that_may_be_old_raises_no_alarm(tmp_path: Path) -> None:
 def test_commands_are_read_where_the_demonstrations_have_them(tmp_path: Path) -> None:
     robot = ROBOT.replace("/controller/commands", "/arm/commands")
     assert check(tmp_path, robot=robot).commands == 0
+    elsewhere = robot + "demonstrations: {commands: /leader/command}\n"
+    (tmp_path / "arm.yaml").write_text(elsewhere)
+    notes = texts(check_bag(tmp_path / "arm.yaml", tmp_path / "bag"), "note")
+    assert any("/leader/command is not there" in note for note in notes), notes
     mapped = robot + "demonstrations: {commands: /controller/commands}\n"
     (tmp_path / "arm.yaml").write_text(mapped)
     assert check_bag(tmp_path / "arm.yaml", tmp_path / "bag").commands == 200
+
+
+def test_commands_limited_to_max_step_are_not_too_fast(tmp_path: Path) -> None:
+    """A node limits its commands to it; their differences are larger by rounding."""
+    bag = ArmBag(command_hz=0.0)
+    bag.more = [("/controller/commands", ARRAY, k / 50, numbers([0.1 + 0.03 * k, -1.0, 0.4])) for k in range(50)]
+    report = check(
+        tmp_path, bag, ROBOT.replace("max_step: 0.2, measured: shoulder", "max_step: 0.03, measured: shoulder")
+    )
+    assert not [text for text in texts(report, "warning") if "max_step" in text]
 
 
 def test_the_rate_of_the_robot_file_is_that_of_the_ticks(tmp_path: Path) -> None:
@@ -266,6 +281,16 @@ def test_the_command_prints_and_writes_the_report(tmp_path: Path, capsys: pytest
     (tmp_path / "arm.yaml").write_text(ROBOT.replace("joint: elbow", "joint: knee"))
     assert main(arguments) == 1
     assert "error    inputs.joints: 400 of 400 messages are refused" in capsys.readouterr().out
+
+
+def test_long_names_of_joints_keep_the_columns(tmp_path: Path) -> None:
+    long = "left_arm_gripper_left_inner_finger_joint_position"
+    robot = ROBOT.replace("finger: {joint", f"{long}: {{joint").replace("measured: finger", f"measured: {long}")
+    lines = report_text(check(tmp_path, robot=robot)).splitlines()
+    row = next(number for number, line in enumerate(lines) if line.split()[:2] == [long, "rad"])
+    title = max(number for number, line in enumerate(lines[:row]) if line.split()[:1] == ["unit"])
+    assert lines[row].index(" rad ") + 1 == lines[title].index("unit")
+    assert {len(line) for line in lines[title : row + 1]} == {len(lines[title])}
 
 
 def test_a_cut_bag_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,15 @@ def test_an_order_that_the_bag_does_not_show_is_a_question(tmp_path: Path) -> No
     assert [entry.name for entry in RobotFile.load(file).commands[0].entries] == ["shoulder", "elbow", "finger"]
 
 
+def test_the_joint_that_may_slide_is_asked_for_its_unit(tmp_path: Path) -> None:
+    _, file = draft(tmp_path, ArmBag())
+    asked = [line.split(":")[0].strip() for line in file.read_text().splitlines() if line.endswith("m if it slides?")]
+    assert asked == ["finger_position"]
+    _, file = draft(tmp_path / "nameless", ArmBag(names=("a", "b", "c")))
+    asked = [line.split(":")[0].strip() for line in file.read_text().splitlines() if line.endswith("m if it slides?")]
+    assert asked == ["a_position"]
+
+
 def test_a_bag_without_commands_asks_for_them(tmp_path: Path) -> None:
     found, file = draft(tmp_path, ArmBag(command_hz=0.0))
     assert (found.commands, found.questions) == ((), 8)
@@ -113,9 +122,9 @@ def test_a_trajectory_is_commanded_by_the_names_of_its_joints(tmp_path: Path) ->
 def test_speeds_are_zeroed_on_loss_and_numbers_that_never_vary_are_left_out(tmp_path: Path) -> None:
     bag = ArmBag(command_hz=0.0)
     bag.more = [("/base/cmd_vel", TWIST, k / 20, twist(0.1 * np.sin(k / 9), 0.02 * k)) for k in range(60)]
-    _, file = draft(tmp_path, bag)
+    found, file = draft(tmp_path, bag)
     command = RobotFile.load(file).commands[0]
-    assert command.on_loss == "zero"
+    assert (command.on_loss, found.numbers) == ("zero", 2)
     assert [entry.name for entry in command.entries] == ["twist.linear.x", "twist.angular.z"]
 
 

@@ -57,6 +57,30 @@ def test_a_command_that_stays_silent_leaves_its_episode_out(tmp_path: Path, caps
     assert "no message of the command gripper within 0.25 s of an observation" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ({"trim": {"until": "first_motion"}}, "the commands never change by more than 0.1 % of their range"),
+        ({"shortest_s": 1.0}, "it has 9 pairs (0.45 s); at least shortest_s, 1 s, is needed"),
+    ],
+)
+def test_a_gripper_commanded_only_at_the_end_is_the_reason_for_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: dict[str, Any], reason: str
+) -> None:
+    """The episode begins with the gripper, so that the motion before does not count."""
+    sent = [one for one in drive(2.0) if one.topic != "/commands" or one.at_ns < EPOCH_NS + 1500 * MS]
+    sent += [command(EPOCH_NS + at * MS, (1.5, -1.5)) for at in range(1550, 2000, 50)]
+    sent += [command(EPOCH_NS + 1520 * MS, (1.0,), "/gripper")]
+    write_recording(tmp_path / "bag", sorted(sent))
+    given = two_commands(document()["command"]["entries"])
+    given["demonstrations"] = {"commands": {"gripper": {"when_silent": "keep"}}, **rules}
+    assert run(tmp_path, given) == 2
+    assert (
+        f"{reason}; it began only after 1.52 s, with the first message of the command gripper"
+        in capsys.readouterr().err
+    )
+
+
 def test_actions_relative_to_the_last_command_are_its_steps(tmp_path: Path) -> None:
     """The first one is relative to what is measured, as in the node."""
     write_recording(tmp_path / "bag", drive(1.0))

@@ -178,6 +178,15 @@ def test_a_simulated_robot_that_nothing_moves_is_named(tmp_path: Path, monkeypat
     assert "nothing moves the simulated robot, so no episode ends: end the run with Ctrl-C" in said
 
 
+def test_a_run_without_commands_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setattr(robot_run, "signals_noted", lambda: nullcontext([signal.SIGINT]))  # before the first node
+    said: list[str] = []
+    asked = RobotRun(robot=AVOIDING, policy=str(write_mixture(tmp_path / "p.onnx")), commands=False)
+    assert execute(asked, said.append).code == 0
+    assert "no commands: every policy is a shadow" in said
+
+
 def test_a_simulated_robot_needs_no_robot_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +250,27 @@ def test_a_recorder_does_not_wait_for_the_goals_of_an_action() -> None:
     captured = Captured(topics=(), received=(), problems=(), listeners={"arm/joint_trajectory": ("c",)}, commanders=())
     findings = [f.text for f in check_live(robot, captured).findings]
     assert "c listens to arm/joint_trajectory" in findings
+    assert not [text for text in findings if "arm/joint_trajectory is not there" in text]
     assert not [text for text in findings if "nobody listens" in text]
+
+
+def test_a_recorder_of_shadows_keeps_the_commands_of_an_operator() -> None:
+    """To compare them with the policy's actions; nobody needs to send any."""
+    robot = RobotFile.from_dict(arm_document())
+    needed, optional = recorded_topics(robot, ["policy"], control=False)
+    assert "arm/joint_trajectory" in optional
+    assert "arm/joint_trajectory" not in needed
+    assert "arm/joint_trajectory" not in recorded_topics(robot, ["policy"], control=True)[1]
+
+
+def test_a_recorder_keeps_the_transforms_of_a_frame() -> None:
+    """Without them, the bag's poses could not be read again."""
+    document = arm_document()
+    document["inputs"]["tool"] = {"topic": "tool", "type": "geometry_msgs/msg/PoseStamped", "max_age_s": 1.0}
+    document["inputs"]["tool"] |= {"frame": "base", "entries": {"x": {"field": "pose.position.x", "unit": "m"}}}
+    _, optional = recorded_topics(RobotFile.from_dict(document), ["policy"], control=True)
+    assert {"/tf", "/tf_static"} <= set(optional)
+    assert "/tf" not in recorded_topics(RobotFile.from_dict(arm_document()), ["policy"], control=True)[1]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Observer:
         counters: Where refusals are counted.
         goal: The newest goal, (goal_length, obs_dim), or None.
         last_refusal: Reason for the newest refusal of a message or goal.
+        unusable: Number of messages of each input that were refused or had none of its joints, by input.
         other_joints: Joints of the newest message with none of an input's joints, by input; empty without one.
         observes_commands: Whether the policy observes the last command.
         times_stale: How often each input became stale.
@@ -96,6 +97,7 @@ class Observer:
             arrays={name: channel.feature for name, channel in arrays.items()},
             optional=[source.name for source in robot.last_commands],
         )
+        self.unusable = dict.fromkeys(self.inputs, 0)
         self.other_joints = dict.fromkeys(self.inputs, "")
         self.observes_commands = bool(robot.last_commands)
         self._begins_s = -math.inf
@@ -143,10 +145,11 @@ class Observer:
             stamp = channel.read(message, values)
         except OtherJointsError as other:
             self.counters.other_joints += 1
+            self.unusable[name] += 1
             self.other_joints[name] = other.joints
             return
         except ObservationError as error:
-            self._refuse(f"{source.name}: {error}")
+            self._refuse(name, str(error))
             return
         if stamp is not None and source.stamp != "arrival":
             stamp_s = stamp * 1e-9
@@ -155,12 +158,12 @@ class Observer:
         else:  # messages arrive in order, though simulated time or clock resolution may give two the same time
             stamp_s = math.nextafter(newest_s, math.inf)
         if abs(stamp_s - now_s) > source.max_age_s:
-            self._refuse(f"{source.name}: {far_from_arrival(now_s - stamp_s)}")
+            self._refuse(name, far_from_arrival(now_s - stamp_s))
         elif judge is not None and (why := self._contradiction(judge, stamp_s, values, now_s)):
-            self._refuse(f"{source.name}: {why}")
+            self._refuse(name, why)
         elif not self._history.push(source.name, stamp_s, values):
             why = not_finite(source, values) or NOT_NEWER
-            self._refuse(f"{source.name}: {why}")
+            self._refuse(name, why)
         else:
             self.stamps_s[name], self._since_s[name] = stamp_s, min(stamp_s, now_s)
             if judge is not None:
@@ -292,9 +295,10 @@ class Observer:
         self._doubted_until_s = max(self._doubted_until_s, judge.may_be_doubted_until_s)
         return why
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, name: str, why: str) -> None:
         self.counters.refused_messages += 1
-        self.last_refusal = reason
+        self.unusable[name] += 1
+        self.last_refusal = f"{name}: {why}"
 
 
 def _measured(channel: InputChannel) -> list[int]:

@@ -126,12 +126,15 @@ class EpisodeRules:
         if not len(pairs):
             raise LeftOutError(self._why_empty(raw))
         first, last = int(pairs[0]), int(np.flatnonzero(raw.ticks.commanded.whole)[-1])
-        begin, end = self._trimmed(raw.ticks.taken(slice(first, last + 1)))
+        try:
+            begin, end = self._trimmed(raw.ticks.taken(slice(first, last + 1)))
+        except LeftOutError as error:
+            raise LeftOutError(f"{error}{self._wait(raw)}") from None
         return raw.ticks.taken(slice(first + begin, first + end))
 
     def _episode(self, raw: RawEpisode, ticks: Ticks, *, is_part: bool) -> Episode:
         """Return the episode of ticks that are pairs; raises LeftOutError."""
-        self._refuse_short(ticks, self._rules.shortest_s or (SHORTEST_PART_S if is_part else 0.0))
+        self._refuse_short(raw, ticks, self._rules.shortest_s or (SHORTEST_PART_S if is_part else 0.0))
         self._refuse_slow(ticks)
         return self._assembled(raw, ticks)
 
@@ -186,11 +189,13 @@ class EpisodeRules:
             f"a recording where the operator paused, `max_delay_s` allows more{keep}"
         )
 
-    def _refuse_short(self, ticks: Ticks, shortest_s: float) -> None:
+    def _refuse_short(self, raw: RawEpisode, ticks: Ticks, shortest_s: float) -> None:
         lasts_s = len(ticks) / self._form.rate_hz
         if len(ticks) < LEAST_PAIRS or lasts_s < shortest_s:
             least = f"shortest_s, {shortest_s:g} s, is needed" if lasts_s < shortest_s else f"{LEAST_PAIRS} are needed"
-            raise LeftOutError(f"it has {counted(len(ticks), 'pair')} ({lasts_s:.2f} s); at least {least}")
+            is_begun = raw.ticks.is_pair[raw.ticks.seen.now_ns < ticks.seen.now_ns[0]].any()
+            wait = "" if is_begun else self._wait(raw)
+            raise LeftOutError(f"it has {counted(len(ticks), 'pair')} ({lasts_s:.2f} s); at least {least}{wait}")
 
     def _refuse_slow(self, ticks: Ticks) -> None:
         """Refuse commands that are too infrequent for the rate."""
@@ -229,10 +234,22 @@ class EpisodeRules:
 
     def _awaited(self, raw: RawEpisode) -> str:
         """Return the input or command whose first message came last, if the episode had to wait for it."""
+        last, waited_s = self._last_begun(raw)
+        return last if waited_s > self._max_delay_s else ""
+
+    def _wait(self, raw: RawEpisode) -> str:
+        """Describe what the episode had to wait for, to complete a reason; empty if nothing."""
+        name, waited_s = self._last_begun(raw)
+        if waited_s <= self._max_delay_s:
+            return ""
+        return f"; it began only after {waited_s:.3g} s, with the first message of {name}"
+
+    def _last_begun(self, raw: RawEpisode) -> tuple[str, float]:
+        """Return the input or command whose first message came last, and when, in seconds from the beginning."""
         named = {f"the input {name}": one for name, one in raw.inputs.items() if name in self._observed}
         named |= {_named(name): one for name, one in raw.commands.items()}
         last = max(named, key=lambda name: named[name].first_ns)
-        return last if named[last].first_ns - raw.begin_ns > self._max_delay_s * 1e9 else ""
+        return last, (named[last].first_ns - raw.begin_ns) * 1e-9
 
     def _why_empty(self, raw: RawEpisode) -> str:
         """Describe why no tick has an observation and an action."""

@@ -12,6 +12,7 @@ from vdd_ros.errors import ConfigurationError
 from vdd_ros.file_kinds import POLICY, misplaced
 from vdd_ros.nodes.ros.parameter_files import Section, read_sections
 from vdd_ros.robot.robot_file import RobotFile
+from vdd_ros.robot.transforms import TF, TF_STATIC
 from vdd_ros.tasks import SHIPPED_TASK
 
 OTHER = {"student": "teacher", "teacher": "student"}
@@ -115,7 +116,7 @@ def recorded_topics(
 ) -> tuple[list[str], list[str]]:
     """Return the topics that the recorder waits for, and those that it records if they are published.
 
-    Goals of an action are not a topic.
+    Goals of an action are not a topic. If none of the nodes commands, the commands are an operator's, or nobody's.
 
     Args:
         robot: The robot file.
@@ -124,12 +125,15 @@ def recorded_topics(
         more: Further topics.
     """
     on_robot = [source.topic for source in robot.inputs]
-    on_robot += [one.topic for one in robot.commands if not one.message.is_action] if control else []
+    commands = [one.topic for one in robot.commands if not one.message.is_action]
+    on_robot += commands if control else []
     own = [f"{node}/{topic}" for node in nodes for topic in NODE_TOPICS]
     optional = [f"{node}/{topic}" for node in nodes for topic in OPTIONAL_TOPICS]
     needed = [*on_robot, *more, *own, DIAGNOSTICS]
-    seldom = filter(None, (robot.episodes.topic, robot.episodes.done_topic if control else ""))
-    return needed, [*optional, *(topic for topic in seldom if topic not in needed)]
+    seldom = [robot.episodes.topic, robot.episodes.done_topic if control else ""]
+    seldom += [] if control else commands
+    seldom += [TF, TF_STATIC] if robot.needs_transforms else []
+    return needed, [*optional, *(topic for topic in seldom if topic and topic not in needed)]
 
 
 def new_bag(given: str | Path) -> Path:

@@ -135,6 +135,8 @@ def execute(run: RobotRun, tell: Tell) -> Ending:
         tell(f"recording into {nodes[RECORDER].parameters['output']}")
     if run.simulated and not run.commands:
         tell("nothing moves the simulated robot, so no episode ends: end the run with Ctrl-C")
+    elif not run.commands:
+        tell("no commands: every policy is a shadow")
     lines = _Lines(tell, holds=run.simulated)
     with signals_noted() as received, NodeProcesses(logs, isolated=run.simulated, bound=True) as processes:
         for name, node in nodes.items():

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
     draft = write_draft(args.bag, args.out, rate_hz=args.rate, force=args.force)
     show(
-        f"{draft.file}, from {draft.bags} bags: {draft.entries} entries from {', '.join(draft.inputs)}",
-        f"commands: {draft.numbers} numbers on {', '.join(draft.commands) or 'no topic of the bag'}",
+        f"{draft.file}, from {counted(draft.bags, 'bag')}: {draft.entries} entries from {', '.join(draft.inputs)}",
+        f"commands: {counted(draft.numbers, 'number')} on {', '.join(draft.commands) or 'no topic of the bag'}",
     )
     if draft.questions:
         show(f'{counted(draft.questions, "open question")}, marked "???": the file is refused until all are answered')

@@ -9,7 +9,9 @@ from vdd_ros.evaluation.latency.summary import JITTER, SENSOR_TO_COMMAND, Latenc
 from vdd_ros.evaluation.plots import significant
 from vdd_ros.text import printable
 
-_ROW = "  {:<18}{:>7}{:>10} {:<20}{:>10}{:>10}"
+_ROW = "  {:<{width}}{:>7}{:>10} {:<20}{:>10}{:>10}"
+_STAGE = 18
+"""Width of the column of stages, unless the name of an input is longer."""
 _REPEATS = (("inference", "p50"), ("total", "p50"), ("total", "p99"), (JITTER, "p99"), (SENSOR_TO_COMMAND, "p50"))
 _REPEAT_ROW = "  {:<18}{:<10}{:>5}" + "{:>28}" * len(_REPEATS) + "  {}"
 _SPREAD_ROW = "  {:<58}{:>10} {:<20}{:>10}{:>10}"
@@ -171,14 +173,15 @@ def describe_counters(report: NodeReport) -> str:
 
 def _format_node(report: NodeReport) -> str:
     counted = [f"  {text}"] if (text := describe_counters(report)) else []
+    width = max([_STAGE, *map(len, report.stages)])
     rows = [
         f"{printable(report.node)}: {describe_node(report)}",
         *counted,
-        _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99"),
+        _ROW.format("stage (µs)", "n", "p50", "", "p95", "p99", width=width),
     ]
     for name, stage in report.stages.items():
         p50, low, high, p95, p99 = map(micro, (stage.p50, *stage.p50_interval, stage.p95, stage.p99))
-        rows.append(_ROW.format(name, stage.count, p50, f"[{low}, {high}]", p95, p99))
+        rows.append(_ROW.format(name, stage.count, p50, f"[{low}, {high}]", p95, p99, width=width))
     return "\n".join(rows)
 
 

@@ -11,7 +11,7 @@ from vdd_ros.evaluation.preflight.moments import CERTAIN, MOVES, Moments, fits, 
 SIGN = -1.0
 DEGREES = math.degrees(1.0)
 FACTORS: dict[float, str] = {
-    SIGN: "have the other sign",
+    SIGN: "have the other sign: another direction or frame?",
     DEGREES: "are 57.3 times too large: degrees, read as radians?",
     1 / DEGREES: "are 57.3 times too small: radians, read as degrees?",
     1e3: "are 1,000 times too large: millimetres, read as metres?",

@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 FIXED_TOLERANCE = 1e-3
 """Relative difference of a recorded command from a fixed number, absolute below 1."""
+STEP_TOLERANCE = 1e-3
+"""Relative excess over `max_step` that is rounding: commands of a node, which are limited to it, reach it."""
 PAUSE = 5
 """Interval of commands, in usual intervals, from which it counts as a pause."""
 
@@ -37,6 +39,7 @@ class CommandReadings:
 
     Attributes:
         command: The command in the robot file.
+        wanted: Topic in the robot file on which they are looked for.
         topic: Topic in the recording, or None.
         received_s: (n,) times of receipt, seconds since the epoch.
         values: (n, m) in the units of the robot file.
@@ -44,6 +47,7 @@ class CommandReadings:
     """
 
     command: Command
+    wanted: str
     topic: Topic | None
     received_s: Floats = field(default_factory=lambda: np.empty(0))
     values: Floats = field(default_factory=lambda: np.empty((0, 0)))
@@ -61,7 +65,7 @@ def read_commands(robot: RobotFile, recording: Recording) -> list[CommandReading
 
 
 def _read_command(command: Command, topic: str, recording: Recording) -> CommandReadings:
-    found = CommandReadings(command, find_topic(topic, recording.topics))
+    found = CommandReadings(command, topic, find_topic(topic, recording.topics))
     if found.topic is None or found.topic.type != command.type:
         return found
     part = CommandPart(command, 0)
@@ -90,7 +94,7 @@ def command_findings(found: CommandReadings, topics: Sequence[Topic], rate_hz: f
     command, path = found.command, found.command.path
     yield from (Finding(WARNING, where, text) for where, text in command_warnings(command))
     if found.topic is None:
-        text = f"{command.topic} is {missing_topic(command.topic, command.type, topics)}"
+        text = f"{found.wanted} is {missing_topic(found.wanted, command.type, topics)}"
         yield Finding(NOTE, f"{path}.topic", f"{text}; its limits cannot be compared with recorded commands")
         return
     if found.topic.type != command.type:
@@ -181,7 +185,7 @@ def _limits(found: CommandReadings, rate_hz: float) -> Iterator[Finding]:
             text = f"{100 * beyond:.1f} % of the recorded commands of {entry.name} lie outside [{entry.low:g}, "
             text += f"{entry.high:g}]{spaced(entry.unit)}; they reach from {least:.6g} to {most:.6g}"
             yield Finding(WARNING, f"{where}.low", f"{text}. Are limits and units right?")
-        if len(steps) and (fast := float((steps[:, index] > entry.max_step).mean())) > 0:
+        if len(steps) and (fast := float((steps[:, index] > entry.max_step * (1 + STEP_TOLERANCE)).mean())) > 0:
             text = f"{100 * fast:.1f} % of the recorded commands of {entry.name} change by more than "
             text += f"{entry.max_step:g}{spaced(entry.unit)} in one tick at {rate_hz:.4g} Hz, by up to "
             text += f"{steps[:, index].max():.4g}"

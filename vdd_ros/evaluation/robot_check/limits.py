@@ -59,5 +59,5 @@ def _entry(
             ERROR if outside else WARNING, where, f"{text} is cut; is the unit right, or the limit too narrow?"
         )
     elif not displaces and (entry.low < limits[0] - 1e-9 or entry.high > limits[1] + 1e-9):
-        text = f"[{entry.low:g}, {entry.high:g}]{spaced(entry.unit)} is wider than the policy's [{limits[0]:.5g}, "
-        yield Finding(NOTE, f"{where}.low", f"{text}{limits[1]:.5g}], beyond which it never acts")
+        text = f"[{entry.low:g}, {entry.high:g}]{spaced(entry.unit)} reaches beyond the policy's [{limits[0]:.5g}, "
+        yield Finding(NOTE, f"{where}.low", f"{text}{limits[1]:.5g}], outside of which it never acts")

@@ -61,7 +61,13 @@ def check_live(
 ) -> RobotReport:
     """Check a robot file, and optionally a policy, on a running robot's messages; errors as in `check_robot`."""
     report = check_robot(robot, captured, policy=policy, rate_hz=rate_hz)
-    return replace(report, findings=sorted_findings([*_graph(robot, captured), *report.findings]))
+    found = [one for one in report.findings if not _is_silence(robot, one)]
+    return replace(report, findings=sorted_findings([*_graph(robot, captured), *found]))
+
+
+def _is_silence(robot: RobotFile, finding: Finding) -> bool:
+    """Return whether a finding is that nobody publishes a command, as it should be before a policy does."""
+    return finding.level == NOTE and finding.where in {f"{command.path}.topic" for command in robot.commands}
 
 
 def _graph(robot: RobotFile, captured: LiveRecording) -> Iterator[Finding]:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from vdd_ros.evaluation.robot_check.report import EntryReport, InputReport, RobotReport
 from vdd_ros.text import counted, printable
 
-_ENTRY = "    {:<34}{:<8}{:>12}{:>12}{:>12}{:>12}"
+_ENTRY = "    {:<{width}}{:<8}{:>12}{:>12}{:>12}{:>12}"
+_WIDTH, _NAME = 34, 60
+"""Width of the column of names, unless a name is longer; characters of a name."""
 
 
 def report_text(report: RobotReport) -> str:
@@ -48,11 +50,16 @@ def _command(report: RobotReport) -> Iterator[str]:
 
 
 def _entries(entries: tuple[EntryReport, ...]) -> Iterator[str]:
-    yield _ENTRY.format("", "unit", "least", "most", "mean", "newest")
-    for entry in entries:
+    names = [printable(_name(entry), _NAME) for entry in entries]
+    width = max([_WIDTH, *(len(name) + 2 for name in names)])
+    yield _ENTRY.format("", "unit", "least", "most", "mean", "newest", width=width)
+    for name, entry in zip(names, entries, strict=True):
         numbers = ["" if v is None else f"{v:.5g}" for v in (entry.low, entry.high, entry.mean, entry.newest)]
-        name = entry.name + (" (hidden)" if entry.hidden else f" (minus {entry.minus})" if entry.minus else "")
-        yield _ENTRY.format(printable(name, 32), printable(entry.unit, 7), *numbers)
+        yield _ENTRY.format(name, printable(entry.unit, 7), *numbers, width=width)
+
+
+def _name(entry: EntryReport) -> str:
+    return entry.name + (" (hidden)" if entry.hidden else f" (minus {entry.minus})" if entry.minus else "")
 
 
 def _ms(seconds: float) -> str:

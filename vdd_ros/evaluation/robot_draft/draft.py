@@ -9,7 +9,7 @@ from vdd_ros.bags.topics import open_bag
 from vdd_ros.errors import ConfigurationError, RecordingError
 from vdd_ros.evaluation.robot_draft.measures import Measures, combined, measure
 from vdd_ros.evaluation.robot_draft.plan import INFRASTRUCTURE, POSITIONS, Plan, make_plan
-from vdd_ros.evaluation.robot_draft.text import draft_text, kept_entries, open_questions
+from vdd_ros.evaluation.robot_draft.text import commanded_numbers, draft_text, kept_entries, open_questions
 from vdd_ros.files import replacing
 from vdd_ros.recordings.bag_list import list_bags
 from vdd_ros.robot.messages import command_types
@@ -27,8 +27,8 @@ class Draft:
         bags: Number of bags.
         inputs: Topic of each input.
         entries: Number of observation entries.
-        commands: Topic of each command; empty if the bag has none.
-        numbers: Number of commanded numbers.
+        commands: Topic of each command in the file; empty without any.
+        numbers: Number of commanded numbers in the file.
         questions: Number of open questions, which keep the file from being loaded.
     """
 
@@ -74,8 +74,17 @@ def write_draft(bags: Sequence[Path], file: Path, *, rate_hz: float | None = Non
         aside.write_text(text, encoding="utf-8")
     if not open_questions(text):
         RobotFile.load(file)
-    entries = sum(map(len, kept_entries(plan, measures, len(found))))
-    return _draft(plan, found[0], len(found), file, entries, open_questions(text))
+    commanded = commanded_numbers(plan, measures)
+    return Draft(
+        file=str(file),
+        bag=str(found[0]),
+        bags=len(found),
+        inputs=tuple(one.topic.name for one in plan.inputs),
+        entries=sum(map(len, kept_entries(plan, measures, len(found)))),
+        commands=tuple(commanded),
+        numbers=sum(commanded.values()),
+        questions=open_questions(text),
+    )
 
 
 def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
@@ -92,17 +101,4 @@ def _begun(bag: Path, rate_hz: float | None) -> tuple[Plan, list[Measures]]:
     raise RecordingError(
         f"{printable(bag)} holds no joint states and no positions, so there is nothing to observe: it has {shown}. "
         "Record the topics of the robot's sensors"
-    )
-
-
-def _draft(plan: Plan, bag: Path, bags: int, file: Path, entries: int, questions: int) -> Draft:
-    return Draft(
-        file=str(file),
-        bag=str(bag),
-        bags=bags,
-        inputs=tuple(one.topic.name for one in plan.inputs),
-        entries=entries,
-        commands=tuple(command.topic.name for command in plan.commands),
-        numbers=sum(len(command.names) for command in plan.commands),
-        questions=questions,
     )

@@ -1,6 +1,7 @@
 """Writes a plan and its figures as the text of a robot file, with a comment for each decision of a person."""
 
 import math
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from vdd_ros.text import counted, printable
 _STEP_MARGIN = 1.5
 _LEAST_PAUSE_S = 1.0
 """Shortest pause of commands that may lie between two episodes."""
+_SLIDING = re.compile(r"finger|grip|slid|prismatic|linear|rail|gantry")
+"""Names of joints that are asked whether they slide; without any, the first joint is asked for all."""
 _OPEN = f'"{QUESTION}"'
 
 
@@ -73,6 +76,12 @@ def kept_entries(plan: Plan, measures: Measures, bags: int) -> list[set[int]]:
     return found
 
 
+def commanded_numbers(plan: Plan, measures: Measures) -> dict[str, int]:
+    """Return how many numbers a draft commands on each topic."""
+    found = zip(plan.commands, measures.commands, strict=True)
+    return {one.topic.name: len(_commanded(one, each)) for one, each in found if each is not None}
+
+
 def _rate(measures: Measures) -> Iterator[str]:
     """Yield the rate of the demonstrations, that of the fastest commands."""
     rates = [one.ticks_hz for one in measures.commands if one is not None]
@@ -113,13 +122,18 @@ def _input(one: PlannedInput, figures: MeasuredInput, kept: Collection[int]) -> 
     if one.frame:
         yield f"    # frame: base_link  # recorded in {yaml_text(one.frame)}; in which frame does the policy need it?"
     yield "    entries:"
-    slides = one.topic.type == JOINT_STATE
+    asked = _sliding(one.entries) or one.entries[:1] if one.topic.type == JOINT_STATE else ()
     for number, (entry, low, high) in enumerate(zip(one.entries, figures.low, figures.high, strict=True)):
-        hint = "; m if it slides?" if slides and entry is one.entries[0] else ""
+        hint = "; m if it slides?" if entry in asked else ""
         span = f"{low:.4g} to {high:.4g}" if low != high else f"always {low:.4g} in the recordings"
         yield f"      {'' if number in kept else '# '}{_entry(entry)}  # {span}{hint}"
     for entry in one.unread:
         yield f"      # {_entry(entry)}"
+
+
+def _sliding(entries: Sequence[PlannedEntry]) -> tuple[PlannedEntry, ...]:
+    """Return the entries of joints that may slide, by their names."""
+    return tuple(entry for entry in entries if _SLIDING.search(entry.place.get("joint", "").lower()))
 
 
 def _entry(entry: PlannedEntry) -> str:
@@ -135,6 +149,7 @@ def _commands(plan: Plan, measures: Measures) -> Iterator[str]:
         if each is None:
             sent = f"{_topic(one.topic.name)} ({printable(one.topic.type)})"
             yield f"# {sent} was sent at most once in each bag: is it a command? It is not in this file."
+            yield "# For one that is sent only on changes, record one at the beginning of each bag too."
     if not found:
         yield "command:"
         yield "  # No topic of the bag carries commands. Which topic does the controller listen to, and of which type?"

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vdd_ros.control.loop import PolicyLoop
+from vdd_ros.control.observer import GOAL
 from vdd_ros.control.timing import LatencyStatistics
 from vdd_ros.text import printable
 
@@ -27,31 +28,39 @@ class Health:
     Args:
         loop: The loop.
         overdue_s: Returns the running time of an overdue tick in seconds; 0 if none is overdue.
-        explain: Explains why inputs have no value, given whether messages arrive.
+        explain: Explains why inputs have no value, given those of which unusable messages arrive.
     """
 
     def __init__(
         self,
         loop: PolicyLoop,
         overdue_s: Callable[[], float] = lambda: 0.0,
-        explain: Callable[[Sequence[str], bool], str] = lambda _, __: "",
+        explain: Callable[[Sequence[str], Collection[str]], str] = lambda _, __: "",
     ) -> None:
         self._loop = loop
         self._explain = explain
         self._overdue_s = overdue_s
         self._before: dict[str, int] = {}
+        self._unusable: dict[str, int] = {}
         self._now_s = -math.inf
 
     def judge(self, now_s: float) -> tuple[bytes, str]:
         """Return the level and the message of an active node."""
         episodes, new = self._loop.episodes, self._new_since()
+        comes = self._unusable_since(new)
         if episodes.running:
-            return self._judge(now_s, new)
+            return self._judge(now_s, new, comes)
         level = DiagnosticStatus.ERROR if episodes.failed else DiagnosticStatus.OK
         return level, f"{episodes.phase.value}, nothing is commanded: {episodes.reason}"
 
-    def _judge(self, now_s: float, new: dict[str, int]) -> tuple[bytes, str]:
-        """Return the level and the message of a running node, from the increase of each counter."""
+    def _judge(self, now_s: float, new: dict[str, int], comes: Collection[str]) -> tuple[bytes, str]:
+        """Return the level and the message of a running node, from the increase of each counter.
+
+        Args:
+            now_s: Time in seconds.
+            new: The increase of each counter.
+            comes: Inputs of which unusable messages have arrived.
+        """
         loop = self._loop
         refused = new["refused_messages"] + new["refused_goals"]
         before_s, self._now_s = self._now_s, now_s
@@ -61,10 +70,10 @@ class Health:
             return DiagnosticStatus.STALE, "simulated time does not advance, so nothing ticks: is /clock published?"
         if loop.observer.missing():
             missing = loop.observer.missing()
-            why = self._around(missing, new) + self._why(refused) + self._others(missing, new["other_joints"])
+            why = self._around(missing, comes) + self._why(refused) + self._others(missing, new["other_joints"])
             return DiagnosticStatus.WARN, f"waiting for {', '.join(missing)}" + why
         if stale := loop.observer.stale(now_s):
-            why = self._around(stale, new) + self._why(refused) + self._others(stale, new["other_joints"])
+            why = self._around(stale, comes) + self._why(refused) + self._others(stale, new["other_joints"])
             return DiagnosticStatus.STALE, f"stale: {', '.join(stale)}; nothing is commanded" + why
         if distrust := self._distrust(now_s):
             return DiagnosticStatus.ERROR, f"nothing is commanded: {distrust}"
@@ -131,8 +140,16 @@ class Health:
     def _why(self, refused: int) -> str:
         return f"; last refused: {self._loop.observer.last_refusal}" if refused else ""
 
-    def _around(self, inputs: Sequence[str], new: dict[str, int]) -> str:
-        comes = new["refused_messages"] + new["refused_goals"] + new["other_joints"] > 0
+    def _unusable_since(self, new: Mapping[str, int]) -> set[str]:
+        """Return the inputs of which unusable messages have arrived since the last call."""
+        now, before = dict(self._loop.observer.unusable), self._unusable
+        self._unusable = now
+        found = {name: max(0, count - before.get(name, 0)) for name, count in now.items()}
+        comes = {name for name, count in found.items() if count} | ({GOAL} if new["refused_goals"] else set())
+        undecoded = new["refused_messages"] + new["other_joints"] > sum(found.values())  # of whichever input
+        return comes | set(now) if undecoded else comes
+
+    def _around(self, inputs: Sequence[str], comes: Collection[str]) -> str:
         why = self._explain(inputs, comes)
         return f": {why}" if why else ""
 

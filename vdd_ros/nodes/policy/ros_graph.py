@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from rclpy.duration import Infinite
@@ -111,15 +111,15 @@ class GraphMonitor:
                     found.append(f"{_name(listener)} listens to {topic}, but receives nothing: {reason}")
         return found
 
-    def explain(self, names: Iterable[str], *, comes: bool) -> str:
+    def explain(self, names: Iterable[str], *, comes: Collection[str]) -> str:
         """Explain, as far as the graph shows, why inputs have no value.
 
         Args:
             names: Names of the inputs.
-            comes: Whether unusable messages arrive.
+            comes: Those of which unusable messages arrive.
         """
         watched = {each.what: each for each in self.inputs}
-        return "; ".join(self._explain(watched[name], comes=comes) for name in names if name in watched)
+        return "; ".join(self._explain(watched[name], comes=name in comes) for name in names if name in watched)
 
     def unpublished(self) -> str:
         """Describe unpublished inputs, with topics of a similar name; empty if all are published."""
