@@ -39,7 +39,7 @@ def zero_on_loss(tmp_path: Path) -> Path:
 def hanging(
     make_node: MakeNode, robot: Robot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[tuple[PolicyNode, Event]]:
-    """A node that has commanded, and whose policy then blocks until the event is set."""
+    """A node that has commanded, and whose policy blocks until the event is set."""
     monkeypatch.setattr("vdd_ros.nodes.policy.ticker.STOP_S", 0.3)
     early_s = 0.002 if request.param == "in a dry run" else 0.0
     action = tuple(Feature(name, "m/s", -0.01, 0.01) for name in ("delta_desired_x", "delta_desired_y"))
@@ -47,14 +47,16 @@ def hanging(
     node = started(make_node(policy_path=str(file), robot_file=str(zero_on_loss(tmp_path)), wake_early_s=early_s))
     robot.run_until(lambda: len(robot.commands) > 5, "commands")
     assert node.session is not None
-    policy, answers = node.session.loop.active.policy, Event()
+    policy, hangs, answers = node.session.loop.active.policy, Event(), Event()
     act = policy.act
 
     def hang(*args: Any, **options: Any) -> Any:
+        hangs.set()
         answers.wait()
         return act(*args, **options)
 
     monkeypatch.setattr(policy, "act", hang)
+    robot.run_until(hangs.is_set, "the hang")  # a tick that merely begins late is counted as one too
     yield node, answers
     answers.set()
     if ticker := node.session and node.session._ticker:
@@ -79,7 +81,7 @@ def test_a_node_whose_tick_does_not_end_can_be_deactivated(hanging: tuple[Policy
     node, answers = hanging
     assert node.session is not None
     counters = node.session.loop.counters
-    robot.run_until(lambda: counters.hangs, "the hang")
+    robot.run_until(lambda: counters.hangs, "its report")
     node.trigger_deactivate()
     assert node.state == "inactive"
     assert "a tick did not end within 0.3 s" in node.failure

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_helpers import DEADLINE_S, Bench, node_process
 from std_msgs.msg import Bool, Float64MultiArray, Int64, String
+from std_srvs.srv import Trigger
 
 from vdd_ros.nodes.sim_robot.episodes import SETTLE_PERIODS, Phase, SimulatedRobot
 from vdd_ros.resources import path
@@ -99,6 +101,23 @@ def test_an_episode_without_success_ends_at_the_step_limit_and_the_next_restarts
     assert (robot.episode, robot.phase) == (1, Phase.SETTLING)
 
 
+def test_a_stopped_robot_stands_until_the_next_command() -> None:
+    robot, far = make_robot(), np.array([0.6, -0.2])
+    settle(robot)
+    robot.command(far)
+    for _ in range(3):
+        robot.advance()
+    robot.stop()
+    measured = robot.observation[2:].copy()
+    for _ in range(5):
+        robot.advance()
+    np.testing.assert_allclose(robot.observation[:2], measured, atol=1e-9)
+    np.testing.assert_allclose(robot.observation[2:], measured, atol=5e-3)  # it swings
+    robot.command(far)
+    robot.advance()
+    assert np.linalg.norm(robot.observation[:2] - measured) > 0
+
+
 class ScriptedPolicy:
     """Answers each observation with a set point, after some commands that no robot must obey."""
 
@@ -140,6 +159,24 @@ def test_it_runs_its_episodes_tells_their_results_and_leaves(bench: Bench, tmp_p
     assert len(tcp_stamps & set(stamps)) > 0.9 * len(stamps)
     assert "a command has 1 value; the robot file names 2" in robot.output
     assert "is not finite" in robot.output
+
+
+def test_it_serves_loss_service_and_stays_until_it_was_stopped(bench: Bench, tmp_path: Path) -> None:
+    document = yaml.safe_load(ROBOT_FILE.read_text())
+    document["command"] |= {"on_loss": "call", "loss_service": "/avoiding_controller/stop"}
+    robot_file = tmp_path / "robot.yaml"
+    robot_file.write_text(yaml.safe_dump(document))
+    results = bench.collect(String, "/sim_robot/result", LATCHED)
+    ScriptedPolicy(bench)
+    client = bench.node.create_client(Trigger, "/avoiding_controller/stop")
+    with node_process(MODULE, tmp_path / "log", robot_file=robot_file, episodes=1, speed=2.0) as robot:
+        bench.wait(client.service_is_ready, "the service")
+        bench.wait(lambda: len(results) == 2 or robot.process.poll() is not None, "two results", 2 * DEADLINE_S)
+        answer = client.call_async(Trigger.Request())
+        bench.wait(lambda: answer.done() or robot.process.poll() is not None, "the answer")
+        assert answer.done()
+        assert answer.result().success
+        assert robot.wait() == 0, robot.output
 
 
 def test_nothing_is_published_before_the_start_topic_says_true(bench: Bench, tmp_path: Path) -> None:

@@ -187,6 +187,19 @@ def test_a_run_without_commands_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     assert "no commands: every policy is a shadow" in said
 
 
+def test_a_simulated_robot_can_be_stopped_by_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `on_loss: call` demands; also after its last episode."""
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    document = yaml.safe_load(AVOIDING.read_text())
+    document["command"] |= {"on_loss": "call", "loss_service": "/avoiding_controller/stop"}
+    robot = tmp_path / "robot.yaml"
+    robot.write_text(yaml.safe_dump(document))
+    policy = str(write_mixture(tmp_path / "p.onnx"))
+    said: list[str] = []
+    ending = execute(RobotRun(robot, policy, task="avoiding", episodes=1, seed=3), said.append)
+    assert ending.code == 0, said
+
+
 def test_a_simulated_robot_needs_no_robot_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from vdd_ros.nodes.ros.parameters import parameter, read_parameters
 from vdd_ros.nodes.ros.runtime import Leave, run
 from vdd_ros.nodes.sim_robot.episodes import EpisodeResult, Phase, SimulatedRobot
 from vdd_ros.nodes.sim_robot.results import write_results
+from vdd_ros.nodes.sim_robot.stop_services import StopServices
 from vdd_ros.robot.channels import InputChannel, set_stamp
 from vdd_ros.robot.command_channel import CommandChannel, CommandPart
 from vdd_ros.robot.robot_file import RobotFile
@@ -63,6 +64,8 @@ class SimRobotNode(Node):
     The first command also sets the phase: the robot's instants lie half a period from the policy's ticks. If they
     coincided, a command could miss its period, and a policy that adds displacements to its observations would move the
     robot only every second period.
+
+    It serves each `loss_service` of the robot file. After the last episode it leaves once they have been called.
 
     Raises:
         ConfigurationError, TaskError, RobotFileError: If a parameter, the task or the robot file is wrong.
@@ -107,6 +110,8 @@ class SimRobotNode(Node):
             part.check(command)
             take = partial(self._take_command, part)
             self.create_subscription(type(command), part.command.topic, take, RELIABLE)
+        self._stops = StopServices(self, robot_file, self._robot.stop)
+        self._is_over = False
         self._episode = self.create_publisher(Int64, "episode", LATCHED)
         every_result = QoSProfile(depth=self._settings.episodes + 1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._result = self.create_publisher(String, "~/result", every_result)
@@ -156,6 +161,9 @@ class SimRobotNode(Node):
                 raise ending(self, error) from None
 
     def _tick(self) -> None:
+        if self._is_over:
+            self._leave()
+            return
         if self._robot.phase is Phase.ENDED:
             self._next_episode()
         if not self._started:
@@ -205,6 +213,13 @@ class SimRobotNode(Node):
             summary = {"summary": {"episodes": len(self._results), "successes": successes}}
             self._result.publish(String(data=json.dumps(summary)))
             self._result.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+            self._is_over = True
+            self._stops.begin()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Leave unless the policy still has to stop the robot."""
+        if self._stops.may_leave:
             raise Leave(0)
 
     def _next_episode(self) -> None:

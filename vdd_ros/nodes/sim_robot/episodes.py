@@ -7,6 +7,7 @@ import numpy as np
 
 from vdd_ros.documents import JsonObject, json_object
 from vdd_ros.robot.command_channel import CommandChannel
+from vdd_ros.robot.quantities import GO_ON, quantity_of
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import Floats
 
@@ -78,6 +79,16 @@ class SimulatedRobot:
             self.phase = Phase.RUNNING
         if self.phase is Phase.RUNNING:
             self._command[:] = values
+
+    def stop(self) -> None:
+        """Stand still until the next command: stay at the measured place, without velocity; other numbers stay."""
+        if self.phase is not Phase.RUNNING:
+            return
+        place = np.empty_like(self._command)
+        self._channel.measure(self.observation, place)
+        moving = [quantity_of(entry.unit) in GO_ON for entry in self._channel.entries]
+        changed = self._channel.measured | np.array(moving)
+        self._command[changed] = place[changed]
 
     def advance(self) -> EpisodeResult | None:
         """Advance one control period; return the result if the episode ends."""
