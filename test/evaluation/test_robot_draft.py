@@ -153,6 +153,13 @@ def test_an_arm_and_a_gripper_are_two_commands(tmp_path: Path) -> None:
     assert [one for one in report.findings if one.level == "error"] == []
 
 
+def test_a_finger_that_may_stay_behind_is_asked_for(tmp_path: Path) -> None:
+    """Without `max_error: .inf`, a gripper that closes on an object would stop the robot."""
+    arm_and_gripper(tmp_path)
+    lines = (tmp_path / "arm.yaml").read_text().splitlines()
+    assert [line.split(",")[0].strip() for line in lines if "`max_error: .inf`?" in line] == ["- {name: finger"]
+
+
 def test_the_bag_becomes_demonstrations_by_its_draft(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every pair is what was measured and what was commanded, at the rate of the commands."""
     bag = ArmBag().write(tmp_path / "bag")

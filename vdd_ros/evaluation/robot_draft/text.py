@@ -27,6 +27,8 @@ _LEAST_PAUSE_S = 1.0
 """Shortest pause of commands that may lie between two episodes."""
 _SLIDING = re.compile(r"finger|grip|slid|prismatic|linear|rail|gantry")
 """Names of joints that are asked whether they slide; without any, the first joint is asked for all."""
+_GRIPPING = re.compile(r"finger|grip|claw|jaw")
+"""Names of joints that objects keep from their set points."""
 _OPEN = f'"{QUESTION}"'
 
 
@@ -226,7 +228,10 @@ def _command_entry(
     }
     if entry is not None:
         values["measured"] = yaml_text(entry.name)
-    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + _hint(figures, index, unit)
+    hint = _hint(figures, index, unit)
+    if not hint and entry is not None and _GRIPPING.search(f"{name} {entry.name}".lower()):
+        hint = "  # if it closes on objects, it stays behind: `max_error: .inf`?"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in values.items()) + "}" + hint
 
 
 def _hint(figures: MeasuredCommand, index: int, unit: str | None) -> str:
