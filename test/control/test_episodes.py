@@ -50,6 +50,18 @@ class Homed:
         return len(self.arm.commands) == before
 
 
+@pytest.mark.parametrize(
+    ("how", "phase"), [("pause", "paused"), ("end", "homing"), ("send_home", "homing"), ("end without home", "ended")]
+)
+def test_a_phase_without_commands_is_told_after_the_last_one(tmp_path: Path, how: str, phase: str) -> None:
+    rig = Homed(tmp_path, home=how != "end without home")
+    rig.move()
+    told: list[tuple[str, int]] = []
+    rig.episodes.entered = lambda name: told.append((name, rig.counters.failsafes))
+    getattr(rig.episodes, how.split(maxsplit=1)[0])("by hand")
+    assert told == [(phase, 1)]
+
+
 def test_a_pause_ends_commanding_at_once_and_lasts_until_the_resumption(tmp_path: Path) -> None:
     rig = Homed(tmp_path)
     rig.move()

@@ -35,7 +35,8 @@ class Episodes:
         reason: Why the loop does not run; empty while it runs.
         failed: Whether it stands still because homing failed.
         astray: Whether the robot may be on its way home: the service was called and has not succeeded, or timed out.
-        entered: Called with the name of each entered phase, from any thread; None: no listener.
+        entered: Called with the name of each entered phase, from any thread: `running` before the first command, the
+            others after the last one. None: no listener.
         go_home: Calls the home service without waiting; `homed` takes its answer. None without such a service.
     """
 
@@ -69,7 +70,7 @@ class Episodes:
             self._follows = False
             self._set(Phase.PAUSED, reason)
             self._wanted = False
-        self._stop()
+        self._stop_and_tell()
 
     def resume(self) -> str:
         """Begin an episode at the robot's present position, from any thread; return the effect in words.
@@ -81,6 +82,7 @@ class Episodes:
                 return "it is already running"
             if self._away:
                 self._set(Phase.HOMING, "waiting for the robot to reach home")
+                self._tell()
                 return self.reason
             self._wanted = True
             return "an episode begins with the next tick"
@@ -100,7 +102,7 @@ class Episodes:
         if home is None:
             self._begin(since_s)
         else:
-            self._stop()
+            self._stop_and_tell()
             home()
 
     def end(self, reason: str) -> None:
@@ -111,7 +113,7 @@ class Episodes:
             home = self._leave(reason)
             if home is None:
                 self._set(Phase.ENDED, f"the episode is over: {reason}")
-        self._stop()
+        self._stop_and_tell()
         if home is not None:
             home()
 
@@ -120,11 +122,12 @@ class Episodes:
         with self._lock:
             if self._away:
                 self._set(Phase.HOMING, "waiting for the robot to reach home")
+                self._tell()
                 return "the robot is already homing"
             home = self._leave(reason)
         if home is None:
             return "the robot file names no home service"
-        self._stop()
+        self._stop_and_tell()
         home()
         return "the home service has been called; an episode begins once it has answered"
 
@@ -146,7 +149,7 @@ class Episodes:
             self._wanted = False
             self._set(entered, f"the commanding node is {phase}" if self._follows else "")
         if self._follows:
-            self._stop()
+            self._stop_and_tell()
         else:
             self._begin(since_s)
 
@@ -163,6 +166,7 @@ class Episodes:
                 return
             if failure:
                 self._set(Phase.ENDED, f"the robot did not reach home: {failure}", failed=True)
+                self._tell()
             else:
                 self._wanted = True
 
@@ -193,5 +197,15 @@ class Episodes:
 
     def _set(self, phase: Phase, reason: str = "", *, failed: bool = False) -> None:
         self.phase, self.reason, self.failed = phase, reason, failed
+        if phase is Phase.RUNNING:
+            self._tell()
+
+    def _stop_and_tell(self) -> None:
+        """End commanding in a phase that was set, then tell the phase: a tick may send its command until then."""
+        self._stop()
+        with self._lock:
+            self._tell()
+
+    def _tell(self) -> None:
         if self.entered is not None:
-            self.entered(phase.value)
+            self.entered(self.phase.value)
