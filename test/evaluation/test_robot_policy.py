@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rosbags")
 
 from policy_files import write_policy
-from robot_bags import ROBOT, ArmBag, joint_positions
+from robot_bags import ROBOT, ArmBag, joint_positions, numbers
 
 from vdd_ros.cli.main import main
 from vdd_ros.evaluation.robot_check.bag import check_bag
@@ -194,6 +194,26 @@ def test_a_fault_is_named(fault: str, tmp_path: Path) -> None:
     level, bag, robot, overrides, expected = FAULTS[fault]
     report = check(tmp_path, bag, robot, **overrides)
     assert re.search(expected, texts(report, level)), report.findings
+
+
+def test_an_action_is_the_command_after_its_observation(tmp_path: Path) -> None:
+    """Each command is a displacement; the arm overshoots it by as much again, so the one before has the other sign."""
+    rate_hz = 25.0
+    displaced = 0.01 * (1.0 + np.sin(np.arange(200)[:, None] / [7.0, 11.0, 13.0]))
+    starts = np.array([-1.9, -1.9, -1.9]) + np.vstack([np.zeros(3), np.cumsum(2 * displaced, axis=0)[:-1]])
+    bag = ArmBag(duration_s=8.0, joint_hz=rate_hz, command_hz=0.0, joints=lambda _: starts)
+    bag.more = [
+        ("/controller/commands", "std_msgs/msg/Float64MultiArray", k / rate_hz + 0.005, numbers(row))
+        for k, row in enumerate(starts + displaced)
+    ]
+    robot = ROBOT
+    for name in ("shoulder", "elbow", "finger"):
+        robot = robot.replace(f"measured: {name}", f"measured: {name}, relative_to: {name}")
+    means, deviations = tuple(displaced.mean(0).tolist()), tuple(displaced.std(0).tolist())
+    seen = tuple(starts.mean(0).tolist()), tuple(starts.std(0).tolist())
+    statistics = Statistics((*seen[0], *MEANS[3:]), (*seen[1], *DEVIATIONS[3:]), means, deviations)
+    report = check(tmp_path, bag, robot, statistics=statistics)
+    assert "recorded actions" not in texts(report, "error") + texts(report, "warning")
 
 
 DERIVED = (

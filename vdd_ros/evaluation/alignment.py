@@ -83,6 +83,13 @@ def newest_at(received_s: Floats, ticks: Floats) -> NDArray[np.int64]:
     return np.searchsorted(received_s, ticks, side="right") - 1
 
 
+def following_at(received_s: Floats, ticks: Floats, longest_s: float) -> NDArray[np.int64]:
+    """Return the index of the first value after each tick, -1 if none follows within `longest_s`."""
+    found = np.searchsorted(received_s, ticks, side="right")
+    late = np.append(received_s, np.inf)[found] - ticks > longest_s
+    return np.where(late, -1, found)
+
+
 def align(inputs: Mapping[str, InputTimes], rate_hz: float, kept: Collection[str] = ()) -> Alignment | None:
     """Return the alignment of inputs at ticks, or None if no tick has a value of each.
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vdd_ros.evaluation.alignment import newest_at, ticks_of
+from vdd_ros.evaluation.alignment import following_at, newest_at, ticks_of
 from vdd_ros.evaluation.novelty.probes import novelty_of
 from vdd_ros.evaluation.preflight.joint_order import wrong_order
 from vdd_ros.evaluation.preflight.moments import Floats, Moments
@@ -19,6 +20,7 @@ from vdd_ros.evaluation.robot_check.windows import observed_at
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import UNKNOWN_STATISTICS, PolicySpec
+from vdd_ros.recordings.sampler import DELAY_PERIODS
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.quantities import spaced
 from vdd_ros.robot.robot_file import RobotFile
@@ -100,10 +102,10 @@ def _observed(spec: PolicySpec, readings: Sequence[InputReadings], window: Float
 def _acted(
     robot: RobotFile, spec: PolicySpec, ticks: Floats, window: Floats, commands: Sequence[CommandReadings]
 ) -> Iterator[_Entry]:
-    """Yield the actions of the recorded commands, given the observations, (ticks, obs_dim), of their time."""
+    """Yield the actions of the commands that followed observations, (ticks, obs_dim), as demonstrations have them."""
     if not all(len(one.received_s) for one in commands):
         return
-    places = np.array([newest_at(one.received_s, ticks) for one in commands])
+    places = np.array([_followed_by(one, robot, ticks, 1 / spec.rate_hz) for one in commands])
     known = (places >= 0).all(0)
     if known.sum() < LEAST_VALUES:
         return
@@ -117,6 +119,15 @@ def _acted(
     for index, feature in enumerate(spec.action):
         mean, std = spec.statistics.action_mean[index], spec.statistics.action_std[index]
         yield _Entry(feature, "command", where, actions[:, index], mean, std)
+
+
+def _followed_by(one: CommandReadings, robot: RobotFile, ticks: Floats, period_s: float) -> NDArray[np.int64]:
+    """Return the index of the command that belongs to each tick, -1 without any; see `RecordedCommands`."""
+    rules = robot.demonstrations
+    recorded = rules.commands.get(one.command.name)
+    if recorded is not None and recorded.keep_last:
+        return newest_at(one.received_s, ticks + period_s)
+    return following_at(one.received_s, ticks, rules.max_delay_s or DELAY_PERIODS * period_s)
 
 
 def _moments(entries: Sequence[_Entry]) -> tuple[Moments, Moments]:
