@@ -37,6 +37,14 @@ class Followed:
         done = round((rig.time_s - self.began_s) / PERIOD_S)
         self.went.append(self.points[min(done, len(self.points) - 1)])
 
+    def plan(self) -> list[list[float]]:
+        """Let the policy move the robot for six ticks, and return the trajectory that is under way."""
+        self.arm.wants = np.array([2.0, -2.0])
+        for _ in range(6):
+            self.pass_periods(1)
+            self.tick()
+        return self.arm.rig.out.trajectories[-1]
+
 
 @pytest.mark.parametrize("lost", [1, 2, 5, 9])
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
@@ -68,12 +76,7 @@ def test_a_robot_does_not_leap_back_after_lost_ticks(tmp_path: Path, lost: int, 
 def test_the_end_of_a_trajectory_is_where_the_robot_is_by_then(tmp_path: Path, way: str, periods: int) -> None:
     """Whoever notices it, after however long: the point that is due then is the last one."""
     followed = Followed(tmp_path)
-    rig = followed.arm.rig
-    followed.arm.wants = np.array([2.0, -2.0])
-    for _ in range(6):
-        followed.pass_periods(1)
-        followed.tick()
-    (*_, plan) = rig.out.trajectories
+    rig, plan = followed.arm.rig, followed.plan()
     if way == "hangs":
         run = rig.loop.active.chunks.next
 
@@ -99,12 +102,7 @@ def test_the_end_of_a_trajectory_between_two_ticks_does_not_hurry_the_robot(
 ) -> None:
     """A pause or a deactivation comes between ticks; the last point is reached a period later."""
     followed = Followed(tmp_path)
-    rig = followed.arm.rig
-    followed.arm.wants = np.array([2.0, -2.0])
-    for _ in range(6):
-        followed.pass_periods(1)
-        followed.tick()
-    (*_, plan) = rig.out.trajectories
+    rig, plan = followed.arm.rig, followed.plan()
     rig.timer.step_s = 0.0
     rig.timer.now_s = rig.loop._interruption.began + share * PERIOD_S
     getattr(rig.loop, way)()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from arm_rig import arm_document
+from arm_rig import arm_document, gripper_document
 
 pytest.importorskip("rclpy")
 
@@ -25,16 +25,11 @@ def nothing_of_a_robot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def needy(*, joints: str = "sensor_msgs/msg/JointState", pose: str = "geometry_msgs/msg/PoseStamped") -> dict[str, Any]:
     """Return a robot file with a transformed input and a gripper that takes goals."""
-    found = arm_document()
+    found = gripper_document()
     found["inputs"]["arm"]["type"] = joints
     entries = {"x": {"field": "pose.position.x", "unit": "m"}}
     found["inputs"]["tool"] = {"topic": "tool", "type": pose, "max_age_s": 1.0, "frame": "base", "entries": entries}
-    arm = found.pop("command")
-    finger = arm["entries"][1] | {"name": "command.position"}
-    effort = {"name": "command.max_effort", "fixed": 20.0, "unit": "Nm"}
-    kind = "control_msgs/action/GripperCommand"
-    gripper = {"topic": "grip", "type": kind, "on_loss": "hold", "entries": [finger, effort]}
-    return found | {"commands": {"arm": arm | {"entries": arm["entries"][:1]}, "gripper": gripper}}
+    return found
 
 
 TRANSFORMS = (

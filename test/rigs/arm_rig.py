@@ -41,6 +41,17 @@ def arm_document(**entry: Any) -> dict[str, Any]:
     return {"inputs": {"arm": arm}, "command": command}
 
 
+def gripper_document() -> dict[str, Any]:
+    """Return the robot file of an arm whose second joint takes goals."""
+    found = arm_document()
+    arm = found.pop("command")
+    finger = arm["entries"][1] | {"name": "command.position"}
+    effort = {"name": "command.max_effort", "fixed": 20.0, "unit": "Nm"}
+    kind = "control_msgs/action/GripperCommand"
+    gripper = {"topic": "gripper/gripper_cmd", "type": kind, "on_loss": "hold", "entries": [finger, effort]}
+    return found | {"commands": {"arm": arm | {"entries": arm["entries"][:1]}, "gripper": gripper}}
+
+
 class Arm:
     """The arm and its loop; each tick of it is one of the loop.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from arm_rig import arm_document
+from arm_rig import arm_document, gripper_document
 from node_rig import AVOIDING, Robot
 from policy_files import write_mixture
 from ros_helpers import DEADLINE_S, LEAVE_S, Bench
@@ -168,16 +168,6 @@ def test_nodes_do_not_outlive_a_run_that_is_killed(bench: Bench, tmp_path: Path)
     bench.wait(lambda: not robot.said[-1][1].any(), "zeros")
 
 
-def test_a_simulated_robot_that_nothing_moves_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its episodes would never end."""
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
-    monkeypatch.setattr(robot_run, "signals_noted", lambda: nullcontext([signal.SIGINT]))  # before the first node
-    said: list[str] = []
-    asked = RobotRun(robot=None, policy=str(write_mixture(tmp_path / "p.onnx")), task="avoiding", commands=False)
-    assert execute(asked, said.append).code == 0
-    assert "nothing moves the simulated robot, so no episode ends: end the run with Ctrl-C" in said
-
-
 def test_a_run_without_commands_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
     monkeypatch.setattr(robot_run, "signals_noted", lambda: nullcontext([signal.SIGINT]))  # before the first node
@@ -185,35 +175,6 @@ def test_a_run_without_commands_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     asked = RobotRun(robot=AVOIDING, policy=str(write_mixture(tmp_path / "p.onnx")), commands=False)
     assert execute(asked, said.append).code == 0
     assert "no commands: every policy is a shadow" in said
-
-
-def test_a_simulated_robot_can_be_stopped_by_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `on_loss: call` demands; also after its last episode."""
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
-    document = yaml.safe_load(AVOIDING.read_text())
-    document["command"] |= {"on_loss": "call", "loss_service": "/avoiding_controller/stop"}
-    robot = tmp_path / "robot.yaml"
-    robot.write_text(yaml.safe_dump(document))
-    policy = str(write_mixture(tmp_path / "p.onnx"))
-    said: list[str] = []
-    ending = execute(RobotRun(robot, policy, task="avoiding", episodes=1, seed=3), said.append)
-    assert ending.code == 0, said
-
-
-def test_a_simulated_robot_needs_no_robot_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its domain is one of its own; the run ends with the episodes."""
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
-    bag = tmp_path / "bag"
-    policy = write_mixture(tmp_path / "p.onnx")
-    code = main(["run", "--sim", "--policy", str(policy), "--record", str(bag), "--episodes", "1", "--seed", "3"])
-    shown = capsys.readouterr()
-    assert code == 0, shown
-    assert "vdd run: the simulated episodes are over; all nodes ended cleanly" in shown.err
-    assert f"recording into {bag}" in shown.out
-    assert "nobody publishes" not in shown.out
-    assert [node.node for node in read_latency_bag(bag)] == ["/policy"]
 
 
 def test_that_a_simulated_robot_has_left_is_no_news() -> None:
@@ -241,17 +202,6 @@ def test_results_without_a_simulation_are_refused(tmp_path: Path, capsys: pytest
     """Only simulated episodes have any; otherwise the file would silently not be written."""
     assert main(["run", "--robot", str(AVOIDING), "--json", str(tmp_path / "out.json")]) == 2
     assert "--json and --append store the results of simulated episodes" in capsys.readouterr().err
-
-
-def gripper_document() -> dict[str, Any]:
-    """Return the robot file of an arm whose second joint takes goals."""
-    found = arm_document()
-    arm = found.pop("command")
-    finger = arm["entries"][1] | {"name": "command.position"}
-    effort = {"name": "command.max_effort", "fixed": 20.0, "unit": "Nm"}
-    kind = "control_msgs/action/GripperCommand"
-    gripper = {"topic": "gripper/gripper_cmd", "type": kind, "on_loss": "hold", "entries": [finger, effort]}
-    return found | {"commands": {"arm": arm | {"entries": arm["entries"][:1]}, "gripper": gripper}}
 
 
 def test_a_recorder_does_not_wait_for_the_goals_of_an_action() -> None:

@@ -90,8 +90,8 @@ class PolicySession:
         self._name = node.get_fully_qualified_name()
         self._jitter_floor = asdict(measure_jitter(JITTER_SLEEPS))
         self._transforms = TransformBuffer() if self._robot.needs_transforms else None
-        first = partial(load, parameters.policy_path, self._robot, parameters, self._name)
-        first = partial(first, allowed=allowed, transforms=self._transforms)
+        given = (parameters.policy_path, self._robot, parameters, self._name)
+        first = partial(load, *given, allowed=allowed, transforms=self._transforms)
         self._loaded = loader.load(first, parameters.load_timeout_s)
         self._channel = self._loaded.active.channel  # its limits were configured by the operator
         self._period_s = 1.0 / self._loaded.info["rate_hz"]
