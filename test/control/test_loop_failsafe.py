@@ -322,6 +322,7 @@ def _is_over_interrupted(interruption: Interruption, instruction: int) -> tuple[
                 interruption.enter_failsafe()
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for it as tracing begins, and then only
     before = sys.gettrace()
     sys.settrace(trace)
     try:
