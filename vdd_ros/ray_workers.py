@@ -81,7 +81,8 @@ def ray_workers(jobs: int, address: str, *, gpus: bool, threads: int | None = No
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local = address == RAY_LOCAL
     variables = {"TQDM_DISABLE": "1"}
-    if local:  # workers get this process's import path, and share the cores of the machine evenly
+    if local:  # workers get this process's import path and priority, and share the cores of the machine evenly
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: hardly any time beside other work
         threads = threads or max(1, len(os.sched_getaffinity(0)) // jobs)
         variables |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if threads is not None:

@@ -87,6 +87,11 @@ def test_every_task_has_one_result(pool: Workers) -> None:
     assert list(pool.results()) == []
 
 
+def test_tasks_run_at_the_priority_of_their_driver(pool: Workers) -> None:
+    pool.submit("priority", tasks.niceness, None)
+    assert by_key(pool)["priority"].value == os.nice(0)
+
+
 def test_tasks_may_follow_from_results(pool: Workers) -> None:
     pool.submit("2", tasks.square, 2)
     found = []

@@ -40,6 +40,10 @@ def process(_: object) -> int:
     return os.getpid()
 
 
+def niceness(_: object) -> int:
+    return os.nice(0)
+
+
 def environment(name: str) -> str | None:
     return os.environ.get(name)
 
