@@ -17,6 +17,7 @@ RUNTIME = [
 FIGURES = ["matplotlib", "tqdm"]
 CLUSTER = ["ray>=2.30"]
 FORMATS = ["h5py>=3.8", "numcodecs>=0.12", "pillow", "pyarrow>=15"]
+PHYSICS = ["mujoco>=3.3,<3.12"]
 EXTRAS = {
     # ROS 2 Jazzy as wheels, for machines without a ROS installation (x86_64 Linux).
     "ros": [
@@ -44,6 +45,8 @@ EXTRAS = {
         "tensorboard",
         *FIGURES,
     ],
+    # Tasks in MuJoCo.
+    "physics": PHYSICS,
     # Work on several machines.
     "cluster": CLUSTER,
     # Demonstrations of other programs.
@@ -51,6 +54,7 @@ EXTRAS = {
     "dev": [
         *CLUSTER,
         *FORMATS,
+        *PHYSICS,
         "colcon-common-extensions",
         "hypothesis",
         "mypy",

@@ -339,7 +339,7 @@ def test_results_that_cannot_be_added_to_are_left_alone(
         (["--seeds", "-1"], "--seeds is -1"),
         (["--append", "results.json"], "belong together"),
         (["--label", "a"], "belong together"),
-        (["--task", "pushing"], "unknown task 'pushing'"),
+        (["--task", "juggling"], "unknown task 'juggling'"),
     ],
 )
 def test_wrong_arguments_are_refused(

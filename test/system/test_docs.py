@@ -30,6 +30,7 @@ SHIPPED = ("config", "models", "results")
 NETWORK = ["--backbone", "mlp", "--width", "16", "--layers", "1", "--steps", "5", "--batch", "64"]
 SMALLER = {
     "demos avoiding": ["--episodes", "12"],
+    "demos pushing": ["--episodes", "8"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],

@@ -21,7 +21,7 @@ from vdd_ros.cli.main import COMMANDS
 PACKAGE = Path(__file__).resolve().parents[2] / "vdd_ros"
 OPTIONAL = (
     *("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm"),
-    *("h5py", "numcodecs", "pyarrow"),
+    *("h5py", "mujoco", "numcodecs", "pyarrow"),
 )
 # Without dependencies of their own, so every layer may use them.
 SHARED_MODULES = (
@@ -82,10 +82,13 @@ LAYERS = {
         packages=("numpy",),
         exceptions=(
             ("gym", "gymnasium"),
+            ("gym_names", "gymnasium"),
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
+            ("pushing.scene", "matplotlib"),
+            ("physics", "mujoco"),
         ),
     ),
     "recordings": Layer(

@@ -1,5 +1,7 @@
 """The gymnasium environments: the checker's rules, the simulation's numbers, autoreset."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -14,7 +16,8 @@ gymnasium = pytest.importorskip("gymnasium")
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 from gymnasium.vector import AutoresetMode  # noqa: E402
 
-from vdd_ros.tasks.gym import TaskEnv, TaskVectorEnv, environment_id  # noqa: E402
+from vdd_ros.tasks.gym import TaskEnv, TaskVectorEnv  # noqa: E402
+from vdd_ros.tasks.gym_names import environment_id  # noqa: E402
 
 ID = "vdd_ros/Avoiding-v0"
 TO_THE_GOAL = np.array([-0.0048, 0.0096])
@@ -28,6 +31,12 @@ def test_gymnasiums_checker_has_nothing_but_advice(task: str) -> None:
         warnings.filterwarnings("error")
         warnings.filterwarnings("ignore", message=".*(is -infinity|is infinity|normalized space).*")
         check_env(gymnasium.make(environment_id(task), render_mode="rgb_array").unwrapped)
+
+
+def test_importing_both_packages_registers_the_tasks() -> None:
+    code = "import gymnasium, vdd_ros; print(gymnasium.spec('vdd_ros/Pushing-v0').kwargs)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "{'task': 'pushing'}"
 
 
 def test_it_is_known_by_its_name() -> None:
@@ -116,7 +125,7 @@ def test_a_reset_starts_all_episodes() -> None:
 
 def test_an_unknown_task_is_refused() -> None:
     for env in (TaskEnv, TaskVectorEnv):
-        with pytest.raises(TaskError, match="unknown task 'pushing'"):
-            env("pushing")
+        with pytest.raises(TaskError, match="unknown task 'juggling'"):
+            env("juggling")
     with pytest.raises(TaskError, match="of 0 episodes"):
         TaskVectorEnv("avoiding", num_envs=0)

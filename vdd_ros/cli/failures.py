@@ -20,6 +20,7 @@ EXTRAS = {
     "sklearn": "train",
     "tensorboard": "train",
     "torch": "train",
+    "mujoco": "physics",
     "ray": "cluster",
     "PIL": "formats",
     "h5py": "formats",

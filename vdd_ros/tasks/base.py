@@ -140,3 +140,13 @@ def check_contexts(spec: TaskSpec, contexts: Floats | None, count: int) -> Float
     if not np.isfinite(contexts).all():
         raise TaskError(f"a context of '{printable(spec.name)}' is not finite; give numbers")
     return np.asarray(contexts, dtype=np.float64)
+
+
+def check_action(spec: TaskSpec, action: Floats, running: Bools) -> None:
+    """Raise TaskError if actions are not (N, act_dim), or not finite where an episode is `running`, (N,)."""
+    shape = (len(running), len(spec.action))
+    if action.shape != shape:
+        raise TaskError(f"actions of shape {action.shape} were given; '{printable(spec.name)}' takes {shape}")
+    if not np.isfinite(action[running]).all():
+        first = int(np.flatnonzero(running & ~np.isfinite(action).all(axis=1))[0])
+        raise TaskError(f"the action of episode {first} is {action[first]}; '{printable(spec.name)}' takes finite numbers")

@@ -13,7 +13,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from vdd_ros.tasks.base import Bools, Floats, TaskSpec
-from vdd_ros.tasks.registry import get_task, task_names
+from vdd_ros.tasks.gym_names import register
+from vdd_ros.tasks.registry import get_task
 
 Array = NDArray[Any]
 SEEDS = 2**31
@@ -118,22 +119,6 @@ def spaces(task: TaskSpec) -> tuple[Box, Box]:
         Box(-np.inf, np.inf, (len(entries),), np.float64) for entries in (task.observation, task.action)
     )
     return observation, action
-
-
-def environment_id(task: str) -> str:
-    """Return the name under which gymnasium knows a task."""
-    return f"vdd_ros/{task.title()}-v0"
-
-
-def register() -> None:
-    """Make all tasks known to gymnasium, for `gymnasium.make` and `gymnasium.make_vec`."""
-    for task in task_names():
-        gymnasium.register(
-            id=environment_id(task),
-            entry_point=f"{__name__}:{TaskEnv.__name__}",
-            vector_entry_point=f"{__name__}:{TaskVectorEnv.__name__}",
-            kwargs={"task": task},
-        )
 
 
 register()

@@ -12,7 +12,11 @@ TASKS = Registry(
     "task",
     Task,
     TaskError,
-    {SHIPPED_TASK: "vdd_ros.tasks.avoiding:TASK", "example_arm": "vdd_ros.tasks.example_arm:TASK"},
+    {
+        SHIPPED_TASK: "vdd_ros.tasks.avoiding:TASK",
+        "example_arm": "vdd_ros.tasks.example_arm:TASK",
+        "pushing": "vdd_ros.tasks.pushing:TASK",
+    },
     own_name=lambda task: task.spec.name,
 )
 

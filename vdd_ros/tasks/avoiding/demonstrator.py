@@ -1,10 +1,7 @@
 """A scripted demonstrator for Avoiding whose data look like D3IL's gamepad data.
 
-A stick moves the desired position by at most 8.33 mm a step and axis, and a deflection under 5 mm a step counts as none
-(the dead zone of D3IL), so that every action entry is 0 or between 5 and 8.33 mm. The demonstrator follows one of the
-24 routes by pure pursuit: it steers at a point some way ahead on the route. It sends deflections below the dead zone as
-pulses, each as long as a press of the thumb. Crossing points, sideways moves, look-ahead distance and strength of the
-push differ from episode to episode.
+The demonstrator follows one of the 24 routes by pure pursuit: it steers at a point some way ahead on the route. Crossing
+points, sideways moves, look-ahead distance and strength of the push differ from episode to episode.
 """
 
 from collections.abc import Callable
@@ -17,10 +14,8 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks.avoiding.sim import ROW_Y, SPEC, START, AvoidingSim
 from vdd_ros.tasks.base import check_episodes
+from vdd_ros.tasks.gamepad import Gamepad
 
-STICK_MAX = 1.0 / 120.0
-STICK_DEAD = 0.005
-PULSE_STEPS = 3
 MAX_DEMONSTRATION_STEPS = 200
 MAX_TRIES = 50
 
@@ -78,24 +73,18 @@ def draw_path(gaps: tuple[int, int, int], random: np.random.Generator) -> Floats
     return np.stack([np.interp(stations, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
-class Stick:
-    """One hand on a gamepad: decides a deflection each control step."""
+class Hand:
+    """The demonstrator's hand: decides an action each control step."""
 
     def __init__(self, habits: Habits, random: np.random.Generator) -> None:
         """Take the habits of one episode."""
         self._habits = habits
-        self._random = random
+        self._gamepad = Gamepad(habits.tremor, random)
         self._nearest = 0
-        self._tremor = np.zeros(2)
-        self._pulse = np.zeros(2)
-        self._pulse_left = np.zeros(2, dtype=np.int64)
 
     def act(self, desired: Floats) -> Floats:
         """Return the action, (2,) in m, at the desired position, (2,) in m."""
-        habits = self._habits
-        self._tremor = 0.8 * self._tremor + habits.tremor * self._random.standard_normal(2)
-        wish = self._direction(desired) * habits.speed + self._tremor
-        return np.array([self._press(axis, float(wish[axis])) for axis in (0, 1)])
+        return self._gamepad.press(self._direction(desired) * self._habits.speed)
 
     def _direction(self, desired: Floats) -> Floats:
         ahead = self._habits.route[self._nearest : self._nearest + 40]
@@ -103,19 +92,6 @@ class Stick:
         target = min(self._nearest + round(self._habits.look_ahead / PATH_STEP), len(self._habits.route) - 1)
         offset = self._habits.route[target] - desired
         return offset / np.hypot(*offset)
-
-    def _press(self, axis: int, wish: float) -> float:
-        """Turn a wanted deflection into one that the gamepad can produce: itself, or pulses of the right share."""
-        if abs(wish) >= STICK_DEAD:
-            self._pulse_left[axis] = 0
-            return float(np.clip(wish, -STICK_MAX, STICK_MAX))
-        if self._pulse_left[axis] == 0:
-            size = self._random.uniform(STICK_DEAD, 0.007)
-            pressed = self._random.random() < abs(wish) / size
-            self._pulse[axis] = np.sign(wish) * size if pressed else 0.0
-            self._pulse_left[axis] = self._random.integers(1, PULSE_STEPS + 1)
-        self._pulse_left[axis] -= 1
-        return float(self._pulse[axis])
 
 
 def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -128,11 +104,11 @@ def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[
         DemonstrationError: No attempt succeeded, which is a bug of the demonstrator.
     """
     for _ in range(MAX_TRIES):
-        stick, sim = Stick(Habits.draw(route, random), random), AvoidingSim(1)
+        hand, sim = Hand(Habits.draw(route, random), random), AvoidingSim(1)
         observation = sim.reset()
         observations, actions = [], []
         for _ in range(MAX_DEMONSTRATION_STEPS):
-            action = stick.act(observation[0, :2])
+            action = hand.act(observation[0, :2])
             observations.append(observation[0])
             actions.append(action)
             result = sim.step(action[None])

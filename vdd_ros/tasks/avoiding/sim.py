@@ -7,9 +7,8 @@ control are replaced by a rod whose tip follows the desired position with a firs
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
-from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts, check_count
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
 
 SPEC = TaskSpec(
     name="avoiding",
@@ -106,9 +105,8 @@ class AvoidingSim:
         As in D3IL the observation holds the new desired position and the rod as it was BEFORE the period, and the end
         of an episode is tested on that rod position, so that a finished episode runs for one more period.
         """
-        if action.shape != (self.count, 2):
-            raise TaskError(f"actions of shape {action.shape} were given; Avoiding takes ({self.count}, 2)")
         running = ~self._ended
+        check_action(self.spec, action, running)
         self._desired[running] += action[running]
         self._seen_tcp[running] = self._tcp[running]
         self._note_gaps(running)

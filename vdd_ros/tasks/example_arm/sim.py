@@ -9,9 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
-from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_contexts, check_count
+from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
 
 SPEC = TaskSpec(
     name="example_arm",
@@ -76,9 +75,8 @@ class ExampleArmSim:
 
     def step(self, action: Floats) -> StepResult:
         """Let the joints follow the commanded angles, (N, 2) in rad, for one control period of 50 ms."""
-        if action.shape != (self.count, 2):
-            raise TaskError(f"actions of shape {action.shape} were given; the example arm takes ({self.count}, 2)")
         running = ~self._ended
+        check_action(self.spec, action, running)
         for _ in range(SUBSTEPS):
             self._joints[running] = follow(self._joints[running], action[running])
         self._steps += running
