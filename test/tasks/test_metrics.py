@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.metrics import Score, entropy_interval, entropy_of_counts, number_contexts, wilson_interval
+from vdd_ros.tasks.entropy import entropy_of_counts
+from vdd_ros.tasks.metrics import Score, number_contexts, success_interval, wilson_interval
 
 Z = 1.959963984540054
 
@@ -32,52 +33,6 @@ def test_at_wilsons_bounds_the_rate_lies_one_normal_quantile_away(case: tuple[in
         assert (rate - bound) ** 2 == pytest.approx(Z**2 * bound * (1 - bound) / count, abs=1e-9)
     low, high = wilson_interval(successes, count)
     assert 0 <= low <= rate + 1e-12 and rate - 1e-12 <= high <= 1
-
-
-@pytest.mark.parametrize("base", [2, 24])
-def test_uniform_modes_have_entropy_one(base: int) -> None:
-    assert entropy_of_counts(np.full(base, 20), base) == pytest.approx(1.0)
-
-
-def test_half_of_the_modes_have_the_entropy_of_their_number() -> None:
-    assert entropy_of_counts(np.array([20] * 12 + [0] * 12), 24) == pytest.approx(math.log(12) / math.log(24))
-
-
-def test_one_mode_and_no_mode_have_entropy_zero() -> None:
-    assert entropy_of_counts(np.array([480]), 24) == 0
-    assert entropy_of_counts(np.zeros(24, dtype=np.int64), 24) == 0
-    assert entropy_of_counts(np.array([], dtype=np.int64), 24) == 0
-
-
-def test_entropy_by_hand() -> None:
-    by_hand = -(0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2)) / math.log(24)
-    assert entropy_of_counts(np.array([[5, 3, 2, 0]]), 24) == pytest.approx([by_hand])
-
-
-def test_the_bootstrap_interval_has_the_width_of_the_delta_method() -> None:
-    counts = np.array([240, 120, 60, 60])
-    share = counts / 480
-    variance = ((share * np.log(share) ** 2).sum() - (share * np.log(share)).sum() ** 2) / 480 / math.log(24) ** 2
-    measured = float(entropy_of_counts(counts, 24))
-    expected = (measured - Z * math.sqrt(variance), measured + Z * math.sqrt(variance))
-    assert entropy_interval(counts, 24) == pytest.approx(expected, abs=0.1 * Z * math.sqrt(variance))
-
-
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=24), st.integers(0, 5))
-def test_the_bootstrap_interval_contains_the_measured_entropy(counts: list[int], seed: int) -> None:
-    low, high = entropy_interval(np.array(counts), 24, seed)
-    assert 0 <= low <= entropy_of_counts(np.array(counts), 24) + 1e-12
-    assert entropy_of_counts(np.array(counts), 24) - 1e-12 <= high <= 1 + 1e-12
-
-
-def test_the_bootstrap_is_decided_by_its_seed() -> None:
-    counts = np.array([5, 9, 2, 7])
-    assert entropy_interval(counts, 24, 3) == entropy_interval(counts, 24, 3) != entropy_interval(counts, 24, 4)
-
-
-def test_one_mode_leaves_no_room() -> None:
-    assert entropy_interval(np.array([480]), 24) == (0.0, 0.0)
-    assert entropy_interval(np.array([0]), 24) == (0.0, 0.0)
 
 
 def test_a_score_by_hand() -> None:
@@ -133,11 +88,36 @@ def test_the_entropy_of_several_contexts_is_the_mean_of_theirs() -> None:
     assert 0 <= low <= score.entropy <= high <= 1
 
 
-def test_the_interval_over_contexts_is_that_of_independent_contexts() -> None:
-    """C alike contexts: the mean of C independent entropies has a C-th of the variance of one."""
-    row, many = np.array([60, 30, 10]), 16
-    one, mean = entropy_interval(row, 3), entropy_interval(np.tile(row, (many, 1)), 3)
-    assert (mean[1] - mean[0]) == pytest.approx((one[1] - one[0]) / math.sqrt(many), rel=0.1)
+def test_a_negative_code_is_no_mode() -> None:
+    success, modes = np.ones(4, dtype=bool), np.array([0, 1, -1, -1])
+    score = Score.of(success, modes, 2)
+    assert (score.entropy, score.modes_found, score.modes) == (1.0, 2, {-1: 2, 0: 1, 1: 1})
+
+
+def test_alike_rollouts_of_a_context_count_once() -> None:
+    """All rollouts of a context end alike: Wilson's interval of as many rollouts as contexts, but for C / (C - 1)."""
+    success, contexts = np.repeat([True] * 30 + [False] * 10, 8), np.repeat(np.arange(40), 8)
+    low, high = success_interval(success, contexts)
+    assert (low, high) == pytest.approx(wilson_interval(30 * 39 / 40, 40 * 39 / 40))
+    assert success_interval(success, np.zeros(320)) == wilson_interval(240, 320)
+
+
+def test_unlike_rollouts_of_a_context_count_each() -> None:
+    """Equally many successes in each context vary less than by chance; the interval never gets narrower for that."""
+    success, contexts = np.tile([True, True, True, False], 40), np.repeat(np.arange(40), 4)
+    assert success_interval(success, contexts) == wilson_interval(120, 160)
+    assert success_interval(np.ones(160, dtype=bool), contexts) == wilson_interval(160, 160)
+
+
+def test_the_interval_of_success_covers_new_contexts() -> None:
+    """Contexts differ in difficulty; of many evaluations, 95 % of the intervals contain the mean over contexts."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        difficulty = random.beta(2, 1, size=60)
+        success = (random.random((60, 8)) < difficulty[:, None]).reshape(-1)
+        low, high = success_interval(success, np.repeat(np.arange(60), 8))
+        held += low <= 2 / 3 <= high
+    assert 0.92 <= held / 400 <= 0.98
 
 
 def test_a_single_context_changes_nothing() -> None:

@@ -160,5 +160,5 @@ def test_misuse_is_refused() -> None:
         PushingSim(1).reset()
     with pytest.raises(TaskError, match=r"actions of shape \(1, 3\)"):
         started().step(np.zeros((1, 3)))
-    with pytest.raises(TaskError, match="episode 0 is .*takes finite numbers"):
+    with pytest.raises(TaskError, match=r"episode 0 is .*takes finite numbers"):
         started().step(np.array([[np.nan, 0.0]]))

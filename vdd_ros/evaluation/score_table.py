@@ -29,7 +29,9 @@ def score_table(scores: SeedScores, task: Task) -> str:
     if pooled.partial_success is not None:
         rows.append(f"  partial success: {_with_interval(pooled.partial_success, pooled.partial_success_interval)}")
     if pooled.contexts > 1:
-        rows.append(f"  task entropy: mean of {pooled.contexts} contexts")
+        rows.append(f"  task entropy: mean of {pooled.contexts} contexts; intervals over contexts")
+    if modes > 1:
+        rows.append(f"  task entropy, nearly unbiased: {pooled.entropy_estimate:.3f}")
     return "\n".join([*rows, "  in brackets the 95 % interval", "", *_mode_rows(pooled.modes, task)])
 
 

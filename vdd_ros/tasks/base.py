@@ -149,4 +149,6 @@ def check_action(spec: TaskSpec, action: Floats, running: Bools) -> None:
         raise TaskError(f"actions of shape {action.shape} were given; '{printable(spec.name)}' takes {shape}")
     if not np.isfinite(action[running]).all():
         first = int(np.flatnonzero(running & ~np.isfinite(action).all(axis=1))[0])
-        raise TaskError(f"the action of episode {first} is {action[first]}; '{printable(spec.name)}' takes finite numbers")
+        raise TaskError(
+            f"the action of episode {first} is {action[first]}; '{printable(spec.name)}' takes finite numbers"
+        )

@@ -1,4 +1,4 @@
-"""Names under which gymnasium knows the tasks: registered by `import gymnasium, vdd_ros` or `import vdd_ros.tasks.gym`."""
+"""Names of the tasks in gymnasium, registered by `import gymnasium, vdd_ros` or `import vdd_ros.tasks.gym`."""
 
 from vdd_ros.tasks.registry import task_names
 

@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 from vdd_ros.documents import JsonObject, json_object
 from vdd_ros.errors import TaskError
 from vdd_ros.tasks.base import Bools, Floats, Ints
-
-Interval = tuple[float, float]
+from vdd_ros.tasks.entropy import BOOTSTRAP_SAMPLES, Interval, entropy_estimate, entropy_interval, entropy_of_counts
 
 NORMAL_975 = 1.959963984540054
-BOOTSTRAP_SAMPLES = 2000
 
 
-def wilson_interval(successes: int, count: int) -> Interval:
+def wilson_interval(successes: float, count: float) -> Interval:
     """Return Wilson's 95 % interval of a success rate.
 
     Args:
         successes: Number of successes, 0 to `count`.
-        count: Number of trials, at least 1.
+        count: Number of trials, at least 1, or the effective number of dependent ones.
     """
     rate, z2 = successes / count, NORMAL_975**2
     centre = (rate + z2 / (2 * count)) / (1 + z2 / count)
@@ -29,50 +27,26 @@ def wilson_interval(successes: int, count: int) -> Interval:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def entropy_of_counts(counts: NDArray[np.integer], base: int) -> NDArray[np.float64]:
-    """Return the entropy of relative frequencies, to the logarithm of `base`.
+def success_interval(success: Bools, contexts: Ints) -> Interval:
+    """Return the 95 % interval of a success rate over new contexts.
+
+    Rollouts from one context resemble each other. Wilson's interval is therefore that of the effective number of
+    rollouts: their number by the ratio of the rate's variance over contexts to that of independent rollouts, if the
+    ratio is above 1 (Kish's design effect). With a single context it is Wilson's own.
 
     Args:
-        counts: (..., K) count of each of K modes.
-        base: Number of modes of the task; uniform frequencies over `base` modes give 1.
-
-    Returns:
-        (...,) entropies; 0 without any count, and for a task with a single mode.
+        success: (N,) whether each rollout succeeded.
+        contexts: (N,) its context.
     """
-    if base == 1:
-        return np.zeros(counts.shape[:-1])
-    total = np.maximum(counts.sum(axis=-1, keepdims=True), 1)
-    share = counts / total
-    logarithm = np.log(share, out=np.zeros(share.shape), where=share > 0)
-    return np.abs(share * logarithm).sum(axis=-1) / math.log(base)
-
-
-def entropy_interval(counts: Ints, base: int, seed: int = 0) -> Interval:
-    """Return a bootstrap 95 % interval of the mean entropy of an equal number of new rollouts.
-
-    The entropy of relative frequencies is biased towards low values, and a bootstrap sample is biased once more. The
-    interval is therefore the spread of the bootstrap entropies about their own mean, laid about the measured entropy;
-    it concerns an equal number of rollouts, not the entropy of infinitely many. Rollouts are resampled within their
-    context: the contexts are fixed.
-
-    Args:
-        counts: (K,) count of each mode; or (C, K), a row for each context, whose entropies are averaged.
-        base: Number of modes of the task.
-        seed: Seed of the resampling.
-    """
-    rows = np.atleast_2d(counts)
-    rows = rows[rows.sum(axis=1) > 0]
-    if not len(rows):
-        return 0.0, 0.0
-    contexts = 1 if counts.ndim == 1 else len(counts)
-    measured = float(entropy_of_counts(counts, base).mean())
-    random = np.random.default_rng(seed)
-    entropies = np.zeros(BOOTSTRAP_SAMPLES)
-    for row in rows:
-        samples = random.multinomial(row.sum(), row / row.sum(), size=BOOTSTRAP_SAMPLES)
-        entropies += entropy_of_counts(samples, base) / contexts
-    low, high = measured + np.percentile(entropies, [2.5, 97.5]) - entropies.mean()
-    return max(float(low), 0.0), min(float(high), max(measured, 1.0))
+    count, rate = len(success), float(success.mean())
+    starts, group = np.unique(contexts, return_inverse=True)
+    independent = rate * (1 - rate) / count
+    if len(starts) == 1 or independent == 0:
+        return wilson_interval(rate * count, count)
+    excess = np.bincount(group, weights=success - rate)  # (C,)
+    variance = len(starts) / (len(starts) - 1) * float((excess**2).sum()) / count**2
+    effective = count / max(variance / independent, 1.0)
+    return wilson_interval(rate * effective, effective)
 
 
 def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
@@ -98,14 +72,16 @@ class Score:
         rollouts: Number of rollouts.
         successes: Number of successful rollouts.
         success_rate: `successes` / `rollouts`.
-        success_interval: Its 95 % interval (Wilson).
+        success_interval: Its 95 % interval (Wilson; with several contexts that of `success_interval`).
         contexts: Number of different contexts that the rollouts started from.
         entropy: Task entropy (D3IL): entropy of the modes of the successful rollouts, to the base of the task's number
             of modes; the mean over contexts, where one without a success counts as 0; 0 for a task of one mode.
-        entropy_interval: Its 95 % interval (bootstrap).
+        entropy_interval: Its 95 % interval (bootstrap; with several contexts over these).
+        entropy_estimate: The same entropy, nearly unbiased: comparable at different numbers of rollouts.
         modes_found: Number of the task's modes with at least one success.
-        modes: Mode to its number of successful rollouts. A code outside the task's 0, 1, ... is an incomplete mode;
-            it counts in the entropy like any other, as in D3IL, but not in `modes_found`.
+        modes: Mode to its number of successful rollouts. A code above the task's 0, 1, ... is an incomplete mode; it
+            counts in the entropy like any other, as in D3IL, but not in `modes_found`. A negative code is no mode and
+            counts in neither.
         returns: Mean return of all rollouts; None if the task has no reward.
         returns_interval: Its 95 % interval (bootstrap), or None.
         partial_success: Mean share of the goal that the rollouts achieved; None if the task has none.
@@ -119,6 +95,7 @@ class Score:
     contexts: int
     entropy: float
     entropy_interval: Interval
+    entropy_estimate: float
     modes_found: int
     modes: dict[int, int]
     returns: float | None = None
@@ -167,14 +144,16 @@ class Score:
         starts, group = np.unique(groups, return_inverse=True)
         counts = np.zeros((len(starts), len(found)), dtype=np.int64)  # (C, K)
         np.add.at(counts, (group[success], place), 1)
+        modal = counts[:, found >= 0]
         return cls(
             rollouts=count,
             successes=successes,
             success_rate=successes / count,
-            success_interval=wilson_interval(successes, count),
+            success_interval=success_interval(success, groups),
             contexts=len(starts),
-            entropy=float(entropy_of_counts(counts, base).mean()),
-            entropy_interval=entropy_interval(counts, base),
+            entropy=float(entropy_of_counts(modal, base).mean()),
+            entropy_interval=entropy_interval(modal, base),
+            entropy_estimate=float(entropy_estimate(modal, base).mean()),
             modes_found=int(((found >= 0) & (found < base)).sum()),
             modes={int(mode): int(number) for mode, number in zip(found, counts.sum(axis=0), strict=True)},
             returns=None if returns is None else float(returns.mean()),

@@ -1,7 +1,7 @@
 """A scripted demonstrator for Avoiding whose data look like D3IL's gamepad data.
 
-The demonstrator follows one of the 24 routes by pure pursuit: it steers at a point some way ahead on the route. Crossing
-points, sideways moves, look-ahead distance and strength of the push differ from episode to episode.
+It follows one of the 24 routes by pure pursuit: it steers at a point some way ahead on the route. Crossing points,
+sideways moves, look-ahead distance and strength of the push differ from episode to episode.
 """
 
 from collections.abc import Callable

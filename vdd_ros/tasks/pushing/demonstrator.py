@@ -216,7 +216,10 @@ def _attempt(hands: list[Hand], contexts: Floats, modes: Floats) -> list[tuple[F
     observations, actions = [], []
     while running.any():
         action = np.array(
-            [hand.act(row) if runs else np.zeros(2) for hand, row, runs in zip(hands, observation, running, strict=True)]
+            [
+                hand.act(row) if runs else np.zeros(2)
+                for hand, row, runs in zip(hands, observation, running, strict=True)
+            ]
         )
         observations.append(observation)
         actions.append(action)
