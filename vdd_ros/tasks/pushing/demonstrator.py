@@ -28,9 +28,9 @@ LOST_RAD = 0.6
 
 
 class _Phase(Enum):
-    APPROACH = 0
-    PUSH = 1
-    BACK_OFF = 2
+    APPROACH = "drive to a place behind the cube"
+    PUSH = "push it"
+    BACK_OFF = "let go of it"
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ class Habits:
         )
 
 
+@dataclass(frozen=True)
+class _View:
+    """What the hand sees: the desired position and the rod, (2,), and the cubes, (2, 2), in m."""
+
+    desired: Floats
+    tcp: Floats
+    cubes: Floats
+
+
 class Hand:
     """One episode's hand on the gamepad.
 
@@ -83,22 +92,22 @@ class Hand:
         self._gamepad = Gamepad(self._habits.tremor, random)
         cube, target = PAIRS[mode]
         self._left = [(cube, target), (1 - cube, 1 - target)]
-        self._detour = [PAIRS[(mode + int(random.integers(1, SPEC.modes))) % SPEC.modes]]
-        self._phase = _Phase.APPROACH
+        self._other = PAIRS[(mode + int(random.integers(1, SPEC.modes))) % SPEC.modes]
         self._detour_left = self._habits.detour
         self._rest_left = 0
-        self._side = 0.0
-        self._rested = False
+        self._phase = _Phase.APPROACH
+        self._let_go_at = np.zeros(2)
+        self._side = 0.0  # on which it drives round a cube: 1 left, -1 right, 0 undecided
 
     def act(self, observation: Floats) -> Floats:
         """Return the action, (2,) in m, at an observation, (10,)."""
-        if self._rest():
+        if self._rests():
             return np.zeros(2)
-        desired, tcp, cubes = observation[:2], observation[2:4], observation[[[4, 5], [7, 8]]]
-        wanted = self._wanted(desired, tcp, cubes)
+        view = _View(observation[:2], observation[2:4], observation[[[4, 5], [7, 8]]])
+        wanted = self._detour(view) if self._detour_left else self._deliver(view)
         return self._gamepad.press(wanted * self._habits.speed)
 
-    def _rest(self) -> bool:
+    def _rests(self) -> bool:
         """Return whether the thumb rests in this step."""
         if self._rest_left == 0 and self._random.random() < self._habits.rest:
             self._rest_left = int(self._random.integers(4, 17))
@@ -106,74 +115,82 @@ class Hand:
         self._rest_left -= resting
         return resting
 
-    def _wanted(self, desired: Floats, tcp: Floats, cubes: Floats) -> Floats:
-        """Return the wanted direction, (2,), at most of length 1."""
-        if self._detour_left > 0:
-            self._detour_left -= 1
-            if self._detour_left == 0:
-                self._rest_left = int(self._random.integers(4, 13))
-            cube, target = self._detour[0]
-            return self._drive(desired, _behind(cubes[cube], TARGETS[target]), cubes)
+    def _detour(self, view: _View) -> Floats:
+        """Return the direction towards another mode, and hesitate at the end."""
+        self._detour_left -= 1
+        if self._detour_left == 0:
+            self._rest_left = int(self._random.integers(4, 13))
+        cube, target = self._other
+        return self._drive(view, _behind(view.cubes[cube], TARGETS[target]))
+
+    def _deliver(self, view: _View) -> Floats:
+        """Return the direction, (2,) of length 1 at most, that brings the cubes to their targets in turn."""
         cube, target = self._left[0]
-        to_target = TARGETS[target] - cubes[cube]
-        distance = float(np.hypot(*to_target))
-        if self._phase is _Phase.PUSH and distance < self._habits.near and len(self._left) > 1:
-            self._phase, self._from = _Phase.BACK_OFF, desired.copy()
+        near = float(np.hypot(*(TARGETS[target] - view.cubes[cube]))) < self._habits.near
+        if self._phase is _Phase.PUSH and near and len(self._left) > 1:
+            self._phase, self._let_go_at = _Phase.BACK_OFF, view.desired.copy()
         if self._phase is _Phase.BACK_OFF:
-            away = tcp - cubes[cube]
-            if np.hypot(*(desired - self._from)) < self._habits.back_off:
-                return away / np.hypot(*away)
+            if np.hypot(*(view.desired - self._let_go_at)) < self._habits.back_off:
+                return _unit(view.tcp - view.cubes[cube])
             self._left.pop(0)
             self._phase = _Phase.APPROACH
-            return self._wanted(desired, tcp, cubes)
-        along = to_target / distance
+            cube, target = self._left[0]
+        place = _behind(view.cubes[cube], TARGETS[target])
         if self._phase is _Phase.APPROACH:
-            place = _behind(cubes[cube], TARGETS[target])
-            if np.hypot(*(place - desired)) > ARRIVED:
-                return self._drive(desired, place, cubes)
+            if np.hypot(*(place - view.desired)) > ARRIVED:
+                return self._drive(view, place)
             self._phase = _Phase.PUSH
-        return self._push(tcp, cubes[cube], along)
+        return self._push(view.cubes[cube] - view.tcp, _unit(TARGETS[target] - view.cubes[cube]))
 
-    def _push(self, tcp: Floats, cube: Floats, along: Floats) -> Floats:
-        """Return the direction of a push that brings the cube to its target, or start driving round it again."""
-        arm = cube - tcp
+    def _push(self, arm: Floats, along: Floats) -> Floats:
+        """Return the direction of a push, or start driving round the cube again.
+
+        Args:
+            arm: (2,) from the rod to the cube's centre, in m.
+            along: (2,) direction from the cube to its target.
+        """
         across = np.array([-along[1], along[0]])
         forward, aside = float(arm @ along), float(arm @ across)
         if forward <= 0 or abs(np.arctan2(aside, forward)) > LOST_RAD:
             self._phase = _Phase.APPROACH
             return -along
-        steered = along + self._habits.gain * aside / max(forward, 0.02) * across
-        return steered / np.hypot(*steered)
+        return _unit(along + self._habits.gain * aside / max(forward, 0.02) * across)
 
-    def _drive(self, here: Floats, place: Floats, cubes: Floats) -> Floats:
-        """Return the direction of a way to a place that touches no cube."""
-        way = place - here
+    def _drive(self, view: _View, place: Floats) -> Floats:
+        """Return the direction of a way to a place that touches no cube; shorter than 1 just before it."""
+        way = place - view.desired
         distance = float(np.hypot(*way))
         direction = way / max(distance, 1e-9)
-        for cube in sorted(cubes, key=lambda centre: float(np.hypot(*(centre - here)))):
-            offset = cube - here
-            away = float(np.hypot(*offset))
-            ahead, aside = float(offset @ direction), float(direction[0] * offset[1] - direction[1] * offset[0])
-            if not 0 < ahead < distance + CLEAR or abs(aside) >= CLEAR:
-                continue
-            side = self._side or (-np.sign(aside) or 1.0)
-            self._side = side
-            tangent = np.arcsin(min(CLEAR / max(away, CLEAR), 1.0))
-            heading = np.arctan2(offset[1], offset[0]) + side * tangent
-            direction = np.array([np.cos(heading), np.sin(heading)])
-            if away < CLEAR:
-                direction = direction - 0.5 * offset / max(away, 1e-9)
-                direction /= np.hypot(*direction)
-            break
-        else:
+        in_the_way = [cube for cube in view.cubes - view.desired if _blocks(cube, direction, distance)]
+        if not in_the_way:
             self._side = 0.0
+        else:
+            direction = self._round(min(in_the_way, key=lambda cube: float(np.hypot(*cube))), direction)
         return direction * min(distance / self._habits.speed, 1.0)
+
+    def _round(self, cube: Floats, direction: Floats) -> Floats:
+        """Return the direction past a cube, (2,) from here in m, on the side once chosen; away from it if too near."""
+        aside = direction[0] * cube[1] - direction[1] * cube[0]
+        self._side = self._side or float(-np.sign(aside)) or 1.0
+        away = float(np.hypot(*cube))
+        heading = np.arctan2(cube[1], cube[0]) + self._side * np.arcsin(min(CLEAR / max(away, CLEAR), 1.0))
+        past = np.array([np.cos(heading), np.sin(heading)])
+        return _unit(past - 0.5 * cube / max(away, 1e-9)) if away < CLEAR else past
+
+
+def _blocks(cube: Floats, direction: Floats, distance: float) -> bool:
+    """Return whether a cube, (2,) from here in m, is in the way of a motion."""
+    ahead, aside = float(cube @ direction), float(direction[0] * cube[1] - direction[1] * cube[0])
+    return 0 < ahead < distance + CLEAR and abs(aside) < CLEAR
+
+
+def _unit(vector: Floats) -> Floats:
+    return vector / max(float(np.hypot(*vector)), 1e-9)
 
 
 def _behind(cube: Floats, target: Floats) -> Floats:
     """Return the place in m from which the rod pushes a cube to a target."""
-    away = cube - target
-    return np.asarray(cube + BEHIND * away / np.hypot(*away))
+    return np.asarray(cube + BEHIND * _unit(cube - target))
 
 
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
