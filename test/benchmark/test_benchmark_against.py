@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from vdd_ros.benchmark.checkouts import Checkout, Processes, busy_neighbours
 from vdd_ros.benchmark.speed import against
 from vdd_ros.benchmark.speed.against import CheckoutComparison, run_comparison
-from vdd_ros.benchmark.speed.checkouts import Checkout, Processes, busy_neighbours
 from vdd_ros.benchmark.speed.comparison import ComparisonRecord, Result, Timing, table
 from vdd_ros.benchmark.speed.comparison_report import keep
 from vdd_ros.cli.main import main

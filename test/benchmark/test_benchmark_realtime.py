@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vdd_ros.benchmark.realtime import PARTS, judge
+from vdd_ros.benchmark.checkouts import Checkout
+from vdd_ros.benchmark.realtime import PARTS, against, judge
 from vdd_ros.benchmark.realtime import suite as realtime
 from vdd_ros.benchmark.realtime.figures import RealtimeRecord
 from vdd_ros.cli.main import main
-from vdd_ros.errors import ConfigurationError, VddError
+from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 from vdd_ros.host.monitor import Preemptions
 
 LABELS = ("seq", "stamp_s", "period_s", "lateness_s", "total_s", "deadline_missed")
@@ -236,3 +237,64 @@ def test_the_command_prints_and_writes_what_was_measured(
     assert main(["benchmark", "realtime", "--quick", "--results", str(results), "--json", str(copy)]) == 0
     assert json.loads(copy.read_text()) == json.loads(results.read_text())
     assert capsys.readouterr().out.strip() == judge.table(a_record() | {"quick": True}).strip()
+
+
+TICKING = """
+import json, sys
+from pathlib import Path
+words = sys.argv[1:]
+assert words[:5] == ["benchmark", "realtime", "--quick", "--only", "ticks"]
+file = Path(words[words.index("--results") + 1])
+record, count = json.loads(file.read_text()), Path("count")
+with count.open("a") as log:
+    log.write("x")
+seconds = record["base"] * (1 + 0.1 * len(count.read_text()))
+file.write_text(json.dumps({{"tick_over_parts_p50": 1e4 * seconds, "ticks": {ticks}}}))
+"""
+
+
+def ticking(folder: Path, base: float, ticks: str = '{"tick_s": {"p50": seconds}}') -> Path:
+    """Make a checkout whose n-th round has ticks of `base` (1 + n / 10) s."""
+    (folder / "vdd_ros" / "cli").mkdir(parents=True)
+    (folder / "vdd_ros" / "cli" / "main.py").write_text(TICKING.format(ticks=ticks))
+    (folder / "results").mkdir()
+    (folder / "results" / "realtime.json").write_text(json.dumps({"base": base}))
+    return folder
+
+
+def test_ticks_of_two_checkouts_are_compared_round_by_round(tmp_path: Path) -> None:
+    one, two = (ticking(tmp_path / name, base) for name, base in (("one", 2e-4), ("two", 1e-4)))
+    calls: list[None] = []
+    found = against.compare((Checkout.of("this", one), Checkout.of("other", two)), 3, lambda: calls.append(None))
+    assert found["this"]["seconds"] == pytest.approx([2.2e-4, 2.4e-4, 2.6e-4])
+    assert found["other"]["over_parts"] == pytest.approx([1.1, 1.2, 1.3])
+    assert (found["other"]["over_parts_p50"], found["ratio_p50"]) == pytest.approx((1.2, 2.0))
+    assert len(calls) == 6
+    assert "this    2.40 (2.20 to 2.60)" in against.table(found)
+    assert json.loads((one / "results" / "realtime.json").read_text()) == {"base": 2e-4}, "its results stay"
+
+
+def test_a_checkout_that_measured_nothing_is_named(tmp_path: Path) -> None:
+    whole, bare = ticking(tmp_path / "whole", 1e-4), ticking(tmp_path / "bare", 1e-4)
+    (bare / "results" / "realtime.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"bare holds no results/realtime\.json; measure there once"):
+        against.compare((Checkout.of("this", whole), Checkout.of("other", bare)), 1, lambda: None)
+    silent = ticking(tmp_path / "silent", 1e-4, "{}")
+    with pytest.raises(ProcessError, match="of other wrote no ticks"):
+        against.compare((Checkout.of("this", whole), Checkout.of("other", silent)), 1, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rounds", "3"], "--rounds with --against"),
+        (["--against", ".", "--quick"], "--against DIR goes with --rounds and --json alone"),
+        (["--against", "nowhere"], "holds no vdd_ros/cli/main.py"),
+        (["--against", ".", "--rounds", "0"], "--rounds is 0; it must be from 1"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_refused(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", "realtime", *options]) == 2
+    assert message in capsys.readouterr().err

@@ -50,10 +50,12 @@ def novelty_file(tmp_path: Path) -> Path:
     return write_mixture(tmp_path / "novelty.onnx", novelty=bound)
 
 
-def robot_file(tmp_path: Path, *, leaps: Sequence[str] = (), **entry: Any) -> str:
+def robot_file(tmp_path: Path, *, leaps: Sequence[str] = (), max_age_s: float = 0.2, **entry: Any) -> str:
     """Write Avoiding's robot file with inputs that may leap, and other limits of the first number of the command."""
     document = yaml.safe_load(AVOIDING.read_text())
     document["command"]["entries"][0] |= entry
+    for source in document["inputs"].values():
+        source["max_age_s"] = max_age_s
     for reading in [reading for name in leaps for reading in document["inputs"][name]["entries"].values()]:
         reading["max_rate"] = math.inf
     path = tmp_path / "robot.yaml"
@@ -107,8 +109,12 @@ def test_a_counter_rises_where_it_should(
 
 
 def test_a_robot_that_does_not_follow_is_reported(make_node: MakeNode, watched: Watched, tmp_path: Path) -> None:
-    """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves."""
-    started(make_node(robot_file=robot_file(tmp_path, max_error=0.04), follow_timeout_s=2.0))
+    """It stays where it is, bit by bit, whatever is commanded: nothing is then, until it moves.
+
+    Any other fail-safe within the timeout would start it anew, so here a busy machine causes none.
+    """
+    file = robot_file(tmp_path, max_error=0.04, max_age_s=30.0)
+    started(make_node(robot_file=file, follow_timeout_s=2.0, inference_limit_s=30.0))
     watched.alive = False
     watched.run_for_commands()
     watched.await_diagnosis(lambda message, _: "tcp has not changed by a single bit" in message, "the frozen input")

@@ -49,6 +49,7 @@ def test_a_file_takes_over_without_a_tick_missed(
     robot.run_until(lambda: len(records) > count + 20, "records of the new policy")
     robot.run_until(lambda: json.loads(infos[-1].data)["policy"] == "next.onnx", "its description")
     assert json.loads(infos[-1].data)["history"] == 3
+    robot.run_until(lambda: {len(decision.data) for decision in decisions} >= {10, 18}, "decisions of both")
     assert {len(decision.data) for decision in decisions} == {len(d.layout.dim) for d in decisions} == {10, 18}
     seq = np.array([record.data[LATENCY_LABELS.index("seq")] for record in records])
     assert (np.diff(seq) == 1).all()

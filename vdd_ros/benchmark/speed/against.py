@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vdd_ros.benchmark.speed.checkouts import Checkout, Processes, busy_neighbours
+from vdd_ros.benchmark.checkouts import Checkout, Processes, busy_neighbours
 from vdd_ros.benchmark.speed.comparison import CASES, Case, ComparisonRecord, Result, Timing
 from vdd_ros.console import tell
 from vdd_ros.data.demonstrations import DemonstrationSet

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.benchmark.realtime import PARTS
+from vdd_ros.cli.numbers import Whole
 from vdd_ros.places import OutputFile
 
 HELP = "measure the policy node at control rate: ticks, answers, hot swaps, missed deadlines"
@@ -33,10 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the figures")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="only compare ticks with those of another checkout, in alternation; goes with --rounds and --json",
+    )
+    parser.add_argument("--rounds", type=Whole(), metavar="N", help="rounds of --against, a minute each (default: 6)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table, write the requested files; always return 0."""
+    if args.against is not None or args.rounds is not None:
+        return _compare(args)
     from vdd_ros.benchmark.markdown_block import check_block
     from vdd_ros.benchmark.realtime import judge
     from vdd_ros.benchmark.realtime.suite import measure_into
@@ -55,4 +65,23 @@ def run(args: argparse.Namespace) -> int:
         judge.update_page(args.docs, record)
     if args.figure is not None:
         judge.draw(args.figure, record)
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    """Compare ticks with another checkout's."""
+    from vdd_ros.benchmark.realtime.against import compare_ticks, table
+    from vdd_ros.console import show
+    from vdd_ros.documents import write_json
+    from vdd_ros.errors import ConfigurationError
+    from vdd_ros.progress import progress
+
+    if args.against is None or args.quick or args.only or args.results or args.docs or args.figure:
+        raise ConfigurationError("--against DIR goes with --rounds and --json alone, and --rounds with --against")
+    rounds = 6 if args.rounds is None else args.rounds
+    with progress(2 * rounds, "ticks", "round") as bar:
+        record = compare_ticks(args.against, rounds, bar.update)
+    show(table(record))
+    if args.json is not None:
+        write_json(args.json, record)
     return 0
