@@ -113,8 +113,8 @@ def test_a_robot_that_does_not_follow_is_reported(make_node: MakeNode, watched: 
 
     Any other fail-safe within the timeout would start it anew, so here a busy machine causes none.
     """
-    file = robot_file(tmp_path, max_error=0.04, max_age_s=30.0)
-    started(make_node(robot_file=file, follow_timeout_s=2.0, inference_limit_s=30.0))
+    file = robot_file(tmp_path, max_error=0.04, max_age_s=10.0)
+    started(make_node(robot_file=file, follow_timeout_s=2.0, inference_limit_s=10.0))
     watched.alive = False
     watched.run_for_commands()
     watched.await_diagnosis(lambda message, _: "tcp has not changed by a single bit" in message, "the frozen input")
