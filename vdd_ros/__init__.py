@@ -4,7 +4,7 @@ import sys
 
 __version__ = "0.1.0"
 
-if "gymnasium" in sys.modules:  # whoever imports both can make the tasks' environments by name
+if sys.modules.get("gymnasium") is not None:  # whoever imports both can make the tasks' environments by name
     from vdd_ros.tasks.gym_names import register
 
     register()

@@ -99,7 +99,7 @@ def test_alike_rollouts_of_a_context_count_once() -> None:
     success, contexts = np.repeat([True] * 30 + [False] * 10, 8), np.repeat(np.arange(40), 8)
     low, high = success_interval(success, contexts)
     assert (low, high) == pytest.approx(wilson_interval(30 * 39 / 40, 40 * 39 / 40))
-    assert success_interval(success, np.zeros(320)) == wilson_interval(240, 320)
+    assert success_interval(success, np.zeros(320, dtype=np.int64)) == wilson_interval(240, 320)
 
 
 def test_unlike_rollouts_of_a_context_count_each() -> None:

@@ -2,7 +2,7 @@
 
 from vdd_ros.evaluation.rollouts import EpisodesScore, SeedScores
 from vdd_ros.tasks import Task
-from vdd_ros.tasks.metrics import Interval
+from vdd_ros.tasks.entropy import Interval
 from vdd_ros.tasks.rollout import FAILURE, TIME_LIMIT
 
 MODES_A_ROW = 12

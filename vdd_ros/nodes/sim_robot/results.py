@@ -10,7 +10,8 @@ from vdd_ros.documents import JsonObject, read_json, write_json
 from vdd_ros.errors import RecordingError
 from vdd_ros.nodes.sim_robot.episodes import EpisodeResult
 from vdd_ros.tasks import get_task
-from vdd_ros.tasks.metrics import Interval, wilson_interval
+from vdd_ros.tasks.entropy import Interval
+from vdd_ros.tasks.metrics import wilson_interval
 from vdd_ros.text import counted, printable
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
-from vdd_ros.tasks.base import Floats, check_episodes
+from vdd_ros.tasks.base import Floats, Ints, check_episodes
 from vdd_ros.tasks.gamepad import Gamepad
 from vdd_ros.tasks.pushing.sim import HALF, PAIRS, ROD_RADIUS, SPEC, TARGETS, PushingSim, draw_cubes
 
@@ -225,7 +225,7 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
     )
 
 
-def _attempt(hands: list[Hand], contexts: Floats, modes: Floats) -> list[tuple[Floats, Floats] | None]:
+def _attempt(hands: list[Hand], contexts: Floats, modes: Ints) -> list[tuple[Floats, Floats] | None]:
     """Return the observations (T, 10) and actions (T, 2) of each hand's attempt, or None where it failed."""
     sim = PushingSim(len(hands))
     observation = sim.reset(contexts)

@@ -23,7 +23,7 @@ def draw(ax: Axes) -> None:
         outline = Rectangle((low[0], low[1]), *(high - low), fill=False, edgecolor=FILLS[colour], zorder=1)
         outline.set(linewidth=0.8, linestyle=(0, (3, 2)))
         ax.add_patch(outline)
-        ax.text(*low, f"{colour} cube starts", color=INK, va="bottom", fontsize=7)
+        ax.text(low[0], low[1], f"{colour} cube starts", color=INK, va="bottom", fontsize=7)
     ax.plot(*START, "o", color=INK, markersize=5, zorder=6)
     ax.annotate("start", START, (7, -3), textcoords="offset points", color=INK, fontsize=9)
     ax.set(xlim=(LEFT, RIGHT), ylim=(BOTTOM, TOP), xlabel="x (m)", ylabel="y (m)")
