@@ -99,7 +99,7 @@ def test_short_form_and_entries_share_an_input() -> None:
         ({"scale": 0}, "inputs.seen.joints.scale: is 0, which makes the entry constant"),
         ({"scale": 2, "interfaces": ["position", "velocity"]}, "inputs.seen.joints.scale: is for a single interface"),
         ({"offset": "x"}, "inputs.seen.joints.offset: must be a number, not 'x'"),
-        ({"encode": "cos"}, "inputs.seen.joints.encode: is 'cos' (did you mean 'sin_cos'?); allowed are sin_cos"),
+        ({"encode": "cos"}, "inputs.seen.joints.encode: is 'cos' (did you mean 'sin_cos'?); allowed are sin_cos, tan"),
         ({"joint": "a"}, "inputs.seen.joints.joint: is unknown here"),
     ],
 )

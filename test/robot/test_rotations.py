@@ -45,6 +45,24 @@ def test_yaw_as_sine_and_cosine() -> None:
         assert read(tested, oriented(*q)) == pytest.approx([math.sin(yaw), math.cos(yaw)], abs=1e-9)
 
 
+def test_yaw_as_a_limited_tangent() -> None:
+    tested = rotation("yaw", encode="tan")
+    assert names(tested) == ["tool"]
+    assert tested.source.entries[0].unit == "1"
+    for q in RANDOM:
+        yaw = Rotation.from_quat(q).as_euler("ZYX")[0]
+        assert read(tested, oriented(*q)) == [pytest.approx(np.clip(math.tan(yaw), -10, 10), rel=1e-9)]
+    quarter = Rotation.from_euler("z", [[math.pi / 2 - 0.01], [math.pi / 2 + 0.01]]).as_quat()
+    assert [read(tested, oriented(*q)) for q in quarter] == [[10.0], [-10.0]]
+
+
+@pytest.mark.parametrize("tangent", [-10.0, -0.3, 0.0, 2.5])
+def test_a_written_tangent_is_the_one_that_was_read(tangent: float) -> None:
+    tested, message = rotation("yaw", encode="tan"), oriented(0, 0, 0, 1)
+    tested.write(np.array([tangent]), message)
+    assert read(tested, message) == [pytest.approx(tangent)]
+
+
 def test_a_rotation_vector_is_that_of_scipy() -> None:
     tested = rotation("vector", unit="deg")
     assert names(tested) == ["tool_x", "tool_y", "tool_z"]
@@ -144,6 +162,16 @@ def test_four_numbers_of_an_array_are_a_quaternion() -> None:
     assert read(tested, numbers(0, 0, 0, *q)) == pytest.approx(expected)
 
 
+def test_an_angle_is_its_limited_tangent() -> None:
+    tested = channel(JOINTS, {"wrist": {"joint": "wrist", "interface": "position", "unit": "deg", "encode": "tan"}})
+    assert names(tested) == ["wrist"]
+    for angle, tangent in ((45.0, 1.0), (-120.0, math.sqrt(3)), (89.9, 10.0), (math.inf, math.nan)):
+        assert read(tested, joint_state(wrist=angle)) == pytest.approx([tangent], nan_ok=True)
+    message = joint_state(wrist=0.0)
+    tested.write(np.array([-1.0]), message)
+    assert message.position[0] == pytest.approx(-45.0)
+
+
 @given(angle=st.floats(-1e4, 1e4, allow_subnormal=False), turns=st.integers(-3, 3))
 def test_an_angle_that_wraps_is_its_sine_and_cosine(angle: float, turns: int) -> None:
     entry = {"joint": "wrist", "interface": "position", "unit": "deg", "encode": "sin_cos"}
@@ -181,6 +209,10 @@ def test_rotations_and_numbers_share_an_input() -> None:
         (
             {"rotation": "vector", "encode": "sin_cos"},
             "entries.tool.encode: is for an angle or `rotation: yaw`",
+        ),
+        (
+            {"rotation": "yaw", "encode": "tan", "max_rate": 1.0},
+            "entries.tool.max_rate: is for numbers that do not jump",
         ),
         ({"rotation": "yaw", "scale": 2.0}, "entries.tool.scale: is for single numbers, not for `rotation`"),
         ({"rotation": "yaw", "unit": "m"}, "entries.tool.unit: 'rad' cannot be converted to 'm'"),

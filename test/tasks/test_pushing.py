@@ -2,14 +2,19 @@
 
 import numpy as np
 import pytest
+from robot_messages import empty_message
 
 from vdd_ros.errors import TaskError
+from vdd_ros.robot import entries
+from vdd_ros.robot.channels import InputChannel
+from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.pushing.sim import (
     HALF,
     NO_MODE,
     START,
     TABLE_Z,
+    TAN_LIMIT,
     TARGETS,
     PushingSim,
     draw_cubes,
@@ -151,6 +156,28 @@ def test_cubes_start_where_d3il_lets_them_and_apart() -> None:
     assert low == pytest.approx([0.4, -0.15, -np.pi / 2, 0.55, -0.15, -np.pi / 2], abs=0.01)
     assert high == pytest.approx([0.5, 0.0, np.pi / 2, 0.65, 0.0, np.pi / 2], abs=0.01)
     assert np.hypot(*(drawn[:, :2] - drawn[:, 3:5]).T).min() >= 2 * HALF * np.sqrt(2)
+
+
+def test_the_tangent_is_limited_as_robot_files_limit_it() -> None:
+    assert TAN_LIMIT == entries.TAN_LIMIT
+
+
+def test_the_robot_file_reads_the_observation_that_it_is_written_from() -> None:
+    """And allows the demonstrated commands."""
+    robot = RobotFile.load(TASK.get_robot_file())
+    seen = started().step(np.array([[0.005, 0.006]])).observation[0]
+    read = np.full(10, np.nan)
+    for source in robot.inputs:
+        channel, message = InputChannel(source, TASK.spec.observation), empty_message(source.type)
+        channel.write(seen, message)
+        part = np.empty(len(channel.columns))
+        channel.read(message, part)
+        read[channel.columns] = part
+    assert read == pytest.approx(seen)
+    made = TASK.demonstrate(4, 0, lambda: None)
+    for entry, desired, step in zip(robot.commands[0].entries, made.observation[:, :2].T, made.action.T, strict=True):
+        assert entry.low < desired.min() < desired.max() < entry.high
+        assert abs(step).max() < entry.max_step
 
 
 def test_misuse_is_refused() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.errors import ObservationError
-from vdd_ros.robot.entries import InputEntry
+from vdd_ros.robot.entries import SIN_COS, TAN, TAN_LIMIT, InputEntry
 from vdd_ros.robot.field_paths import elements
 from vdd_ros.robot.quantities import DIMENSIONLESS_UNIT, unit_factor
 from vdd_ros.robot.rotations import (
@@ -168,9 +168,9 @@ def _pair(entry: InputEntry) -> _Pair:
         return _constant(entry.constant)
     if entry.rotation:
         unit = 1.0 if entry.unit == DIMENSIONLESS_UNIT else unit_factor("rad", entry.unit, entry.name)
-        return _ROTATIONS["sin_cos" if entry.encode else entry.rotation](unit)
+        return _ROTATIONS[entry.encode or entry.rotation](unit)
     if entry.encode:
-        return _angle(unit_factor(entry.angle_unit, "rad", entry.name))
+        return _ANGLES[entry.encode](unit_factor(entry.angle_unit, "rad", entry.name))
     return _same, _same
 
 
@@ -182,12 +182,23 @@ def _constant(value: float) -> _Pair:
     return lambda _: (value,), lambda _: ()
 
 
-def _angle(to_rad: float) -> _Pair:
+def _sin_cos(to_rad: float) -> _Pair:
     def encode(numbers: Numbers) -> Sequence[float]:
         angle = numbers[0] * to_rad
         return (math.sin(angle), math.cos(angle)) if math.isfinite(angle) else (math.nan, math.nan)
 
     return encode, lambda parts: (math.atan2(*parts) / to_rad,)
+
+
+def _tan(to_rad: float) -> _Pair:
+    return lambda numbers: (_tangent(numbers[0] * to_rad),), lambda parts: (math.atan(parts[0]) / to_rad,)
+
+
+def _tangent(angle: float) -> float:
+    return min(max(math.tan(angle), -TAN_LIMIT), TAN_LIMIT) if math.isfinite(angle) else math.nan
+
+
+_ANGLES: dict[str, Callable[[float], _Pair]] = {SIN_COS: _sin_cos, TAN: _tan}
 
 
 def _rotation(numbers: Numbers) -> Quaternion:
@@ -206,6 +217,10 @@ def _yaw_sin_cos(_: float) -> _Pair:
     return encode, lambda parts: from_yaw(math.atan2(*parts))
 
 
+def _yaw_tan(_: float) -> _Pair:
+    return lambda q: (_tangent(to_yaw(_rotation(q))),), lambda parts: from_yaw(math.atan(parts[0]))
+
+
 def _vector(unit: float) -> _Pair:
     return (
         lambda q: [part * unit for part in to_vector(_rotation(q))],
@@ -219,7 +234,8 @@ def _six_d(_: float) -> _Pair:
 
 _ROTATIONS: dict[str, Callable[[float], _Pair]] = {
     "yaw": _yaw,
-    "sin_cos": _yaw_sin_cos,
+    SIN_COS: _yaw_sin_cos,
+    TAN: _yaw_tan,
     "vector": _vector,
     SIX_D: _six_d,
 }

@@ -12,8 +12,12 @@ from vdd_ros.robot.yaml_section import EXAMPLES, Section, fail, refuse_duplicate
 JOINT_INTERFACES = ("position", "velocity", "effort")
 ROTATIONS = {"yaw": ("",), "vector": ("_x", "_y", "_z"), "six_d": ("_r11", "_r21", "_r31", "_r12", "_r22", "_r32")}
 """Forms of a rotation, with the endings of its entries' names."""
-ENCODINGS = ("sin_cos",)
-_SIN_COS = ("_sin", "_cos")
+SIN_COS, TAN = "sin_cos", "tan"
+_ENDS = {SIN_COS: ("_sin", "_cos"), TAN: ("",)}
+ENCODINGS = tuple(_ENDS)
+"""Encodings of an angle, with the endings of its entries' names."""
+TAN_LIMIT = 10.0
+"""Limit of a tangent, which would otherwise be unbounded near a quarter turn."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class InputEntry:
         encoding: Pixel encoding of an array, or None.
         scale, offset: The entry is scale times the number in the message plus offset, in `unit`.
         rotation: Form of a rotation, one of `ROTATIONS`; empty for other entries.
-        encode: `sin_cos` for an angle as its sine and cosine, or empty.
+        encode: `sin_cos` for an angle as its sine and cosine, `tan` as its limited tangent, or empty.
         angle_unit: Unit of an encoded angle: of `scale` times the number plus `offset`.
         part, parts: Index of the part of a rotation or an encoded angle, and number of parts.
         place: Path of the entry below its input in the file, such as `entries.elbow`; empty: by its name.
@@ -186,7 +190,7 @@ def _rotation_unit(section: Section, rotation: str, encode: str) -> str:
             section.refuse(key, "is for single numbers, not for `rotation`; leave it out")
     if rotation == "six_d" or encode:
         if section.has("unit") and section.unit("unit") != DIMENSIONLESS_UNIT:
-            section.refuse("unit", "is not 1, as the numbers of a matrix, and sines and cosines, have no unit; ")
+            section.refuse("unit", "is not 1, as the numbers of a matrix, sines, cosines and tangents have no unit; ")
         return DIMENSIONLESS_UNIT
     unit = section.unit("unit") if section.has("unit") else "rad"
     unit_factor("rad", unit, section.at("unit"))
@@ -199,14 +203,16 @@ def _parts(entry: InputEntry, section: Section) -> list[InputEntry]:
         section.refuse("rotation", "is for `field`, the path of a quaternion; leave it out")
     if entry.encode and entry.shape:
         section.refuse("encode", "is for single numbers, not for arrays; leave it out")
+    if entry.encode == TAN and entry.max_rate is not None:
+        section.refuse("max_rate", "is for numbers that do not jump, as a tangent does at a quarter turn; leave it out")
     if entry.rotation:
-        ends = _SIN_COS if entry.encode else ROTATIONS[entry.rotation]
+        ends = _ENDS[entry.encode] if entry.encode else ROTATIONS[entry.rotation]
         return _numbered([replace(entry, name=entry.name + end) for end in ends])
     if entry.encode:
         rate = entry.max_rate and entry.max_rate * unit_factor(entry.unit, "rad", section.at("unit"))
         angle = replace(entry, unit=DIMENSIONLESS_UNIT, angle_unit=entry.unit, max_rate=rate)
         unit_factor(entry.unit, "rad", section.at("unit"))
-        return _numbered([replace(angle, name=entry.name + end) for end in _SIN_COS])
+        return _numbered([replace(angle, name=entry.name + end) for end in _ENDS[entry.encode]])
     if entry.field and not entry.shape and len(paths := elements(entry.field)) > 1:
         return [replace(entry, name=f"{entry.name}_{index}", field=path) for index, path in enumerate(paths)]
     return [entry]

@@ -1,5 +1,8 @@
 """Pushing, a task of D3IL: the simulation, its demonstrator, its picture and its published figures."""
 
+from pathlib import Path
+
+from vdd_ros import resources
 from vdd_ros.tasks.pushing.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.pushing.sim import MODE_NAMES, SPEC, PushingSim, draw_cubes
 from vdd_ros.tasks.scene import Scene
@@ -12,12 +15,17 @@ def _scene() -> Scene:
     return SCENE
 
 
+def _robot_file() -> Path:
+    return resources.path("config/robots/pushing.yaml")
+
+
 TASK = Task(
     spec=SPEC,
     make_sim=PushingSim,
     demonstrate=demonstrate,
     default_demonstrations=2000,
     scene=_scene,
+    robot_file=_robot_file,
     contexts=draw_cubes,
     test_contexts=60,
     demonstrate_part=demonstrate_part,
