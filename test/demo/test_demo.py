@@ -25,6 +25,7 @@ from vdd_ros.demo.run import plan
 from vdd_ros.errors import ProcessError
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.running.node_processes import NodeProcesses
+from vdd_ros.tasks import get_task
 
 pytestmark = pytest.mark.ros
 LANE_X = 0.72
@@ -225,6 +226,7 @@ def test_a_folder_of_somebody_else_is_left_alone(
     [
         (["--episodes", "0"], "--episodes is 0; it must be from 1 to"),
         (["--repeats", "-1"], "--repeats is -1; it must be from 0 to"),
+        (["--task", "juggling"], "unknown task 'juggling'"),
         (["--shadow", "nowhere.onnx"], "nowhere.onnx of the shadow_1 does not exist; give one: --shadow FILE"),
         (["--speed", "-1"], "--speed is -1; it must be finite and above 0"),
         (["--policy", "nowhere.onnx"], "the policy file nowhere.onnx of the policy does not exist"),
@@ -237,6 +239,31 @@ def test_bad_options_are_refused_before_anything_is_made(
     assert main([*demo_arguments(files, tmp_path / "out"), *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_policies_that_do_not_ship_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--task", "pushing", "--out", str(tmp_path / "out")]) == 2
+    assert "no student of the task 'pushing' ships with vdd_ros; give one: --student FILE" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_task_is_simulated(tmp_path: Path) -> None:
+    """Its robot starts from contexts, and the policies observe it through its own robot file."""
+    pytest.importorskip("mujoco")
+    spec, out = get_task("pushing").spec, tmp_path / "out"
+    entries: dict[str, Any] = {"task": "pushing", "observation": spec.observation, "rate_hz": spec.rate_hz}
+    entries["action"] = tuple(replace(entry, low=-0.009, high=0.009) for entry in spec.action)
+    files = {
+        "student": str(policy_files.write_mixture(tmp_path / "student.onnx", **entries)),
+        "teacher": str(policy_files.write_diffusion(tmp_path / "teacher.onnx", **entries)),
+    }
+    main(demo_arguments(files, out, "--task", "pushing", "--episodes", "1"))
+    report = json.loads((out / "report.json").read_text())
+    (episode,) = report["episodes"]
+    assert report["commander"] == "student"
+    assert episode["steps"] == spec.max_steps or episode["success"]
+    assert {node["node"] for node in report["latency"]["nodes"]} == {"/student", "/teacher"}
+    assert (out / "trajectories.png").exists()
 
 
 def test_a_node_that_ignores_sigint_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from vdd_ros.cli.numbers import POSITIVE, SEED, Whole
 from vdd_ros.demo.demo import Demo, policy_files, run_demo
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
+from vdd_ros.tasks import SHIPPED_TASK, task_names
 
 HELP = "run student and teacher beside a simulated robot over ROS 2"
 
@@ -14,6 +15,7 @@ HELP = "run student and teacher beside a simulated robot over ROS 2"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd demo`."""
     parser.add_argument("--out", type=OutputFolder, default="demo_out", help="new folder (default: %(default)s)")
+    parser.add_argument("--task", default=SHIPPED_TASK, help=f"{', '.join(task_names())} (default: %(default)s)")
     parser.add_argument("--episodes", type=Whole(), default=10, help="episodes (default: %(default)s)")
     parser.add_argument(
         "--policy",
@@ -47,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
-    files = policy_files(args.policy, args.student, args.teacher, args.shadow)
-    demo = Demo(args.out, files, args.episodes, args.seed, args.speed, args.repeats)
+    files = policy_files(args.policy, args.student, args.teacher, args.shadow, args.task)
+    demo = Demo(args.out, files, args.episodes, args.seed, args.speed, args.repeats, args.task)
     demo.check_files()
     report = run_demo(demo)
     if args.json is not None:

@@ -17,6 +17,7 @@ from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.signals import interruptible_once
 from vdd_ros.tasks import SHIPPED_TASK, get_task
+from vdd_ros.text import printable
 
 SHADOWS = {"student": "teacher", "teacher": "student"}
 MADE_BY = "vdd demo"
@@ -65,6 +66,7 @@ class Demo:
         seed: Seed of policies and simulation.
         speed: Simulated seconds a second, above 0.
         repeats: Rounds of every policy alone and all together; 0: only together, once.
+        task: Task of the simulated robot.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class Demo:
     seed: int
     speed: float
     repeats: int
+    task: str = SHIPPED_TASK
 
     def __post_init__(self) -> None:
         for name, most in (("episodes", MOST_EPISODES), ("speed", MOST_SPEED)):
@@ -82,7 +85,15 @@ class Demo:
             raise ConfigurationError(f"--repeats is {self.repeats}; it must be 0 or more")
 
     def check_files(self) -> None:
-        """Raise ConfigurationError if a policy file does not exist."""
+        """Check that everything named exists.
+
+        Raises:
+            ConfigurationError: A policy file does not exist.
+            TaskError: There is no such task, or it has no robot file or no picture.
+        """
+        task = get_task(self.task)
+        task.get_robot_file()
+        task.get_scene()
         for name, file in self.files.items():
             if not file.is_file():
                 option = "shadow" if name.startswith("shadow_") else name
@@ -99,11 +110,16 @@ class Demo:
             episodes=self.episodes,
             seed=self.seed,
             speed=self.speed,
+            task=self.task,
         )
 
 
 def policy_files(
-    policy: str = "student", student: Path | None = None, teacher: Path | None = None, shadows: Sequence[Path] = ()
+    policy: str = "student",
+    student: Path | None = None,
+    teacher: Path | None = None,
+    shadows: Sequence[Path] = (),
+    task: str = SHIPPED_TASK,
 ) -> dict[str, Path]:
     """Return node to policy file, the commanding one first.
 
@@ -113,13 +129,26 @@ def policy_files(
         student: Policy file, or None for the shipped one.
         teacher: Policy file, or None for the shipped one.
         shadows: Further shadow policy files, as nodes shadow_1, shadow_2, …
+        task: Task of the shipped policies.
+
+    Raises:
+        ConfigurationError: A policy is not given, and none ships for the task.
     """
     given = {"student": student, "teacher": teacher}
-    known = {name: file or resources.path(f"models/{SHIPPED_TASK}_{name}.onnx") for name, file in given.items()}
-    first = policy if policy in known else "policy"
+    first = policy if policy in given else "policy"
     second = SHADOWS.get(first, "teacher")
+    pair = {name: given.get(name) or _shipped(task, name) for name in (first, second) if name in given}
     more = {f"shadow_{number}": file for number, file in enumerate(shadows, start=1)}
-    return {first: known.get(first, Path(policy)), second: known[second], **more}
+    return {first: Path(policy), **pair, **more}
+
+
+def _shipped(task: str, name: str) -> Path:
+    try:
+        return resources.path(f"models/{task}_{name}.onnx")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"no {name} of the task '{printable(task)}' ships with vdd_ros; give one: --{name} FILE"
+        ) from error
 
 
 def run_demo(demo: Demo) -> DemoReport:
@@ -160,7 +189,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport
     commander = next(iter(demo.files))
     bags = [run.bag for run in together] + [run.bag for run in runs if run not in together]
     found = make_report(bags, policies=list(demo.files.values()))
-    task = get_task(SHIPPED_TASK)
+    task = get_task(demo.task)
     robot = RobotFile.load(task.get_robot_file())
     record = read_demo(bags[0], robot, task.spec, task.get_scene().position, commander)
     missing = found.gaps + _late(found)
@@ -172,7 +201,7 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport
     report["missing"] = missing
     report["latency"] = found.to_dict()
     save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
-    _save_trajectories(demo.out / "trajectories.png", record)
+    _save_trajectories(demo.out / "trajectories.png", demo.task, record)
     write_page(demo.out / "report.html", found, draw_figures(found))
     show(_where(demo.out))
     return not missing and 2 * record.successes > len(record.results)
@@ -201,9 +230,9 @@ def _where(out: Path) -> str:
     return f"see {out}/report.html, {out}/latency.png, {out}/trajectories.png, {out}/report.json and the bag {out}/bag"
 
 
-def _save_trajectories(path: Path, record: DemoRecord) -> None:
+def _save_trajectories(path: Path, task: str, record: DemoRecord) -> None:
     """Draw the paths over the task, coloured by expert."""
     from vdd_ros.tasks.render import save_trajectories
 
     title = f"{record.successes} of {len(record.results)} episodes reached the goal"
-    save_trajectories(path, SHIPPED_TASK, record.paths, record.experts, title=title)
+    save_trajectories(path, task, record.paths, record.experts, title=title)

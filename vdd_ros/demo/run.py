@@ -28,6 +28,7 @@ class Run:
         episodes: Number of episodes.
         seed: Seed of policies and simulation.
         speed: Simulated seconds a second.
+        task: Task of the simulated robot.
     """
 
     title: str
@@ -37,10 +38,18 @@ class Run:
     episodes: int
     seed: int
     speed: float
+    task: str = SHIPPED_TASK
 
 
 def plan(
-    out: Path, files: Mapping[str, Path], *, repeats: int, episodes: int, seed: int, speed: float
+    out: Path,
+    files: Mapping[str, Path],
+    *,
+    repeats: int,
+    episodes: int,
+    seed: int,
+    speed: float,
+    task: str = SHIPPED_TASK,
 ) -> tuple[list[Run], list[Run]]:
     """Return the runs of a demo in order, and those of them in which all policies run together.
 
@@ -51,6 +60,7 @@ def plan(
         episodes: Number of episodes of each run.
         seed: Seed of the first round; each further round adds `episodes`, so that its episodes differ.
         speed: Simulated seconds a second.
+        task: Task of the simulated robot.
     """
     runs, together = [], []
     for number in range(1, max(repeats, 1) + 1):
@@ -58,9 +68,9 @@ def plan(
         for node, file in files.items() if repeats else ():
             name = f"{node}_alone_{number}"
             logs = out / "log" / name
-            runs.append(Run(f"{node} alone", out / f"bag_{name}", logs, {node: file}, episodes, of_round, speed))
+            runs.append(Run(f"{node} alone", out / f"bag_{name}", logs, {node: file}, episodes, of_round, speed, task))
         bag, logs = ("bag", out / "log") if number == 1 else (f"bag_{number}", out / "log" / f"together_{number}")
-        together.append(Run("episodes", out / bag, logs, files, episodes, of_round, speed))
+        together.append(Run("episodes", out / bag, logs, files, episodes, of_round, speed, task))
         runs.append(together[-1])
     return runs, together
 
@@ -74,9 +84,9 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
     Raises:
         ProcessError: A node ended unexpectedly.
     """
-    robot_file = get_task(SHIPPED_TASK).get_robot_file()
+    task = get_task(run.task)
+    robot_file, spec = task.get_robot_file(), task.spec
     robot = RobotFile.load(robot_file)
-    spec = get_task(SHIPPED_TASK).spec
     topics, optional = recorded_topics(robot, run.files, control=True, more=("episode", "sim_robot/result"))
     config = resources.path("config")
     run.logs.mkdir(parents=True, exist_ok=True)
@@ -93,7 +103,7 @@ def execute(run: Run, watch: Callable[[NodeProcesses, Run], None] | None = None)
             "sim_robot",
             "vdd_ros.nodes.sim_robot_node",
             config / "sim_robot.params.yaml",
-            task=SHIPPED_TASK,
+            task=run.task,
             robot_file=str(robot_file),
             episodes=run.episodes,
             seed=run.seed,
