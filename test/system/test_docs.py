@@ -31,6 +31,7 @@ NETWORK = ["--backbone", "mlp", "--width", "16", "--layers", "1", "--steps", "5"
 SMALLER = {
     "demos avoiding": ["--episodes", "12"],
     "demos pushing": ["--episodes", "8"],
+    "demos block_push": ["--episodes", "8"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],

@@ -86,6 +86,7 @@ LAYERS = {
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
+            ("block_push.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
             ("pushing.scene", "matplotlib"),
             ("physics", "mujoco"),

@@ -33,6 +33,11 @@ def test_gymnasiums_checker_has_nothing_but_advice(task: str) -> None:
         check_env(gymnasium.make(environment_id(task), render_mode="rgb_array").unwrapped)
 
 
+@pytest.mark.parametrize(("task", "name"), [("avoiding", "Avoiding"), ("block_push", "BlockPush")])
+def test_names_are_those_of_gymnasium(task: str, name: str) -> None:
+    assert environment_id(task) == f"vdd_ros/{name}-v0"
+
+
 def test_importing_both_packages_registers_the_tasks() -> None:
     code = "import gymnasium, vdd_ros; print(gymnasium.spec('vdd_ros/Pushing-v0').kwargs)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -5,7 +5,7 @@ from vdd_ros.tasks.registry import task_names
 
 def environment_id(task: str) -> str:
     """Return the name under which gymnasium knows a task."""
-    return f"vdd_ros/{task.title()}-v0"
+    return f"vdd_ros/{task.title().replace('_', '')}-v0"
 
 
 def register() -> None:

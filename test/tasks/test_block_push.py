@@ -1,0 +1,137 @@
+"""Block Push: the tool's lag and workspace, rewards, modes, contexts, and the published oracle."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vdd_ros.data.formats import block_push as published
+from vdd_ros.errors import TaskError
+from vdd_ros.tasks import get_task
+from vdd_ros.tasks.block_push.demonstrator import Oracle
+from vdd_ros.tasks.block_push.sim import BOTH, FIRST, HALF, NO_MODE, START, BlockPushSim, draw_contexts
+from vdd_ros.tasks.rollout import replay
+
+pytest.importorskip("mujoco")
+
+TASK = get_task("block_push")
+TARGETS = ((0.28, 0.2), (0.52, 0.2))
+CONTEXT = np.array([[0.35, -0.2, 1.2, 0.47, -0.2, 2.0, *TARGETS[0], *TARGETS[1]]])
+STILL = np.zeros((1, 2))
+ASIDE = ((0.3, 0.4), (0.5, 0.4))
+
+
+def started(contexts: np.ndarray = CONTEXT) -> BlockPushSim:
+    sim = BlockPushSim(len(contexts))
+    sim.reset(contexts)
+    return sim
+
+
+def placed(sim: BlockPushSim, *places: tuple[float, float]) -> BlockPushSim:
+    """Move both blocks, at rest."""
+    for columns, place in zip(sim._blocks, places, strict=True):
+        sim._physics.positions[:, columns] = [*place, HALF, 1, 0, 0, 0]
+    sim._physics.velocities[:] = 0
+    return sim
+
+
+def test_the_entries_are_those_of_the_published_arrays() -> None:
+    seen = [name for name, _ in published._SEEN]
+    assert [entry.name for entry in TASK.spec.observation] == seen
+    assert [(entry.name, entry.unit) for entry in TASK.spec.action] == list(published._ACTION)
+    assert TASK.spec.rate_hz == published.RATE_HZ
+
+
+def test_the_tool_follows_its_target_within_the_period_and_no_further_than_the_workspace() -> None:
+    """By exp(-0.1 s / 30 ms), 4 %, a step is not finished after a period."""
+    sim = started()
+    seen = sim.step(np.array([[0.0, -0.03]])).observation[0]
+    assert seen[8:] == pytest.approx([0.3, -0.43])
+    assert seen[7] - START[1] == pytest.approx(-0.03 * (1 - math.exp(-0.1 / 0.03)), rel=0.03)
+    for _ in range(4):
+        seen = sim.step(np.array([[-1.0, -1.0]])).observation[0]
+    assert seen[8:].tolist() == [0.15, -0.5]
+    assert seen[6:8] == pytest.approx([0.15, -0.5], abs=1e-4)
+
+
+def test_a_block_that_is_pushed_moves_and_the_other_rests() -> None:
+    sim = started(np.array([[0.3, -0.3, np.pi / 2, 0.45, -0.2, np.pi / 2, *TARGETS[0], *TARGETS[1]]]))
+    for _ in range(6):
+        seen = sim.step(np.array([[0.0, 0.03]])).observation[0]
+    assert seen[1] == pytest.approx(seen[7] + HALF, abs=3e-3)
+    assert seen[1] > -0.24
+    assert seen[3:5] == pytest.approx([0.45, -0.2], abs=1e-3)
+
+
+def test_rewards_are_given_once_for_each_pair_and_at_the_end() -> None:
+    sim = placed(started(), TARGETS[0], ASIDE[1])
+    first = sim.step(STILL)
+    assert first.reward is not None and first.partial is not None
+    assert (first.reward[0], first.partial[0], first.success[0]) == (FIRST, 0.5, False)
+    again = sim.step(STILL)
+    assert again.reward is not None
+    assert again.reward[0] == 0
+    end = placed(sim, *TARGETS).step(STILL)
+    assert end.reward is not None and end.partial is not None
+    assert (end.reward[0], end.partial[0], end.terminated[0]) == (BOTH, 1.0, True)
+
+
+@pytest.mark.parametrize(("first", "second", "mode"), [((0, 0), (1, 1), 0), ((0, 1), (1, 0), 1), ((1, 0), (0, 1), 2)])
+def test_the_mode_is_the_first_block_and_its_target(first: tuple[int, int], second: tuple[int, int], mode: int) -> None:
+    sim, places = started(), list(ASIDE)
+    places[first[0]] = TARGETS[first[1]]
+    placed(sim, *places).step(STILL)
+    assert sim.modes()[0] == NO_MODE
+    places[second[0]] = TARGETS[second[1]]
+    assert placed(sim, *places).step(STILL).success[0]
+    assert sim.modes()[0] == mode
+
+
+def test_a_visit_to_the_other_target_leaves_a_success_without_mode() -> None:
+    sim = started()
+    placed(sim, TARGETS[1], ASIDE[1]).step(STILL)
+    assert placed(sim, *TARGETS).step(STILL).success[0]
+    assert sim.modes()[0] == NO_MODE
+
+
+def test_contexts_are_drawn_as_published() -> None:
+    drawn = draw_contexts(2000, np.random.default_rng(0))
+    x, y = drawn[:, [0, 3]], drawn[:, [1, 4]]
+    assert (abs(x[:, 0] - x[:, 1]) > 0.1).all()
+    assert (x.min(), x.max()) == pytest.approx((0.3, 0.5), abs=0.005)
+    assert (y.min(), y.max()) == pytest.approx((-0.35, -0.05), abs=0.005)
+    assert 1 <= drawn[:, [2, 5]].min() < drawn[:, [2, 5]].max() <= np.pi
+    assert abs(abs(drawn[:, 6] - drawn[:, 8]) - 0.24).max() <= 0.01
+    assert 0.45 < (drawn[:, 6] < drawn[:, 8]).mean() < 0.55
+    assert abs(drawn[:, [7, 9]] - 0.2).max() <= 0.0075
+
+
+def test_the_oracle_succeeds_in_each_mode_at_the_published_speeds() -> None:
+    made = TASK.demonstrate(16, 0, lambda: None)
+    replayed = replay(TASK.make_sim(16), made)
+    assert replayed.success.all()
+    assert (replayed.modes == made.modes).all()
+    assert np.bincount(made.modes).tolist() == [4] * 4
+    assert 0.0299 < np.hypot(*made.action.T).max() < 0.0351
+    assert made.lengths.max() < TASK.spec.max_steps
+
+
+def test_the_oracle_turns_a_block_that_stands_askew() -> None:
+    """Its sides are at 45 degrees to the way to the target at first, and nearly straight when it is pushed."""
+    askew = math.atan2(TARGETS[0][1] + 0.2, TARGETS[0][0] - 0.35) - math.pi / 4 - 0.1
+    context = CONTEXT.copy()
+    context[0, 2] = askew
+    sim, oracle = BlockPushSim(1), Oracle(0, np.array(TARGETS))
+    seen, phases = sim.reset(context), []
+    for _ in range(120):
+        seen = sim.step(oracle.act(seen[0])[None]).observation
+        phases.append(oracle._phase.name)
+    turned = next(index for index, name in enumerate(phases) if name in ("LEFT", "RIGHT"))
+    assert "PUSH" in phases[turned:]
+
+
+def test_misuse_is_refused() -> None:
+    with pytest.raises(TaskError, match=r"actions of shape \(1, 3\)"):
+        started().step(np.zeros((1, 3)))
+    with pytest.raises(TaskError, match="none were given"):
+        BlockPushSim(1).reset()

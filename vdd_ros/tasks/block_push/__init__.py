@@ -1,0 +1,37 @@
+"""Multimodal Block Push: the simulation, the published oracle, its picture and its published figures."""
+
+from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part
+from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts
+from vdd_ros.tasks.scene import Scene
+from vdd_ros.tasks.task import Published, Task
+
+
+def _scene() -> Scene:
+    from vdd_ros.tasks.block_push.scene import SCENE
+
+    return SCENE
+
+
+TASK = Task(
+    spec=SPEC,
+    make_sim=BlockPushSim,
+    demonstrate=demonstrate,
+    default_demonstrations=1000,
+    scene=_scene,
+    contexts=draw_contexts,
+    test_contexts=60,
+    demonstrate_part=demonstrate_part,
+    published={  # of VDD's paper, all with GPT backbones and with goals
+        "ddpm": Published(0.96),
+        "beso": Published(0.96),
+        "ddpm-1": Published(0.09),
+        "beso-1": Published(0.94),
+        "cd": Published(0.89, 0.05),
+        "ctm": Published(0.89, 0.04),
+        "em": Published(0.88),
+        "imc": Published(0.89),
+        "vdd-ddpm": Published(0.93, 0.03),
+        "vdd-beso": Published(0.91, 0.03),
+    },
+    mode_names=MODE_NAMES,
+)
