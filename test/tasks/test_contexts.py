@@ -4,16 +4,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import two_doors
 from plugins import installed
+from policy_files import write_mixture
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError, DemonstrationError, TaskError
-from vdd_ros.evaluation.rollouts import contexts_of_episodes
+from vdd_ros.evaluation.contexts import contexts_of_episodes, read_contexts
 from vdd_ros.features import Feature
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.registry import TASKS
@@ -100,3 +102,68 @@ def test_a_gymnasium_environment_starts_from_a_given_context_or_draws_one(task: 
     assert ended.tolist() == [True, False, False]
     assert abs(observation[0, 0]) <= 0.5
     assert reward.tolist() == [0.0, -1.0, -1.0], "none for the step that starts anew"
+
+
+def test_given_contexts_are_taken_in_turn(task: Task, tmp_path: Path) -> None:
+    file = tmp_path / "contexts.npz"
+    np.savez(file, start=np.array([0.1, -0.2], dtype=np.float32))
+    found = read_contexts(file, task.spec)
+    assert found == pytest.approx(np.array([[0.1], [-0.2]]))
+    assert contexts_of_episodes(task, found, 5)[:, 0] == pytest.approx([0.1, -0.2, 0.1, -0.2, 0.1])
+
+
+def test_contexts_of_demonstrations_are_taken(task: Task, tmp_path: Path) -> None:
+    made = task.demonstrate(4, 0, lambda: None)
+    made.save(tmp_path / "D")
+    assert np.array_equal(read_contexts(tmp_path / "D", task.spec), made.contexts)
+    assert np.array_equal(read_contexts(tmp_path / "D" / "demonstrations.npz", task.spec), made.contexts)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"red_x": np.zeros(3)}, r"holds red_x; contexts of 'two-doors' are the arrays start"),
+        ({}, "holds nothing; contexts of 'two-doors' are the arrays start"),
+        ({"start": np.zeros((3, 1))}, r"arrays of the shapes \(3, 1\); each must be \(C,\)"),
+        ({"start": np.zeros(0)}, r"arrays of the shapes \(0,\); each must be"),
+        ({"start": np.array([0.0, np.nan])}, "context 1 is not finite"),
+        ({"start": np.array(["a"])}, "'start' is of the type <U1, no real number"),
+        ({"start": np.array([None])}, "cannot be read .*; give an .npz archive with the arrays start"),
+    ],
+)
+def test_unusable_contexts_are_refused(task: Task, tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "contexts.npz", **arrays)
+    with pytest.raises(ConfigurationError, match=message):
+        read_contexts(tmp_path / "contexts.npz", task.spec)
+
+
+def test_what_holds_no_contexts_is_refused(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.npz cannot be read"):
+        read_contexts(tmp_path / "nowhere.npz", task.spec)
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(ConfigurationError, match=r"text\.npz cannot be read"):
+        read_contexts(tmp_path / "text.npz", task.spec)
+    with pytest.raises(ConfigurationError, match="all episodes of 'avoiding' start alike, so omit it"):
+        read_contexts(tmp_path / "text.npz", get_task("avoiding").spec)
+    get_task("avoiding").demonstrate(2, 0, lambda: None).save(tmp_path / "A")
+    with pytest.raises(ConfigurationError, match="demonstrations of 'avoiding', whose contexts are not those of 'two-"):
+        read_contexts(tmp_path / "A", task.spec)
+    monkeypatch.setattr("vdd_ros.evaluation.contexts.MOST_BYTES", 100)
+    np.savez(tmp_path / "large.npz", start=np.zeros(100))
+    with pytest.raises(ConfigurationError, match="bytes; at most 100 are read"):
+        read_contexts(tmp_path / "large.npz", task.spec)
+
+
+def test_a_policy_is_evaluated_from_given_contexts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec, file, record = get_task("example_arm").spec, tmp_path / "contexts.npz", tmp_path / "record.json"
+    np.savez(file, target_x=np.array([0.1, -0.1, 0.0]), target_y=np.array([0.4, 0.5, 0.45]))
+    action = tuple(replace(entry, low=-3.0, high=4.0) for entry in spec.action)
+    entries: dict[str, Any] = {"task": "example_arm", "observation": spec.observation, "action": action}
+    policy = write_mixture(tmp_path / "policy.onnx", rate_hz=spec.rate_hz, **entries)
+    words = ["evaluate", str(policy), "--rollouts", "6", "--contexts", str(file), "--json", str(record)]
+    assert main(words) == 0
+    found = json.loads(record.read_text())
+    assert found["pooled"]["contexts"] == 3
+    assert len(found["settings"]["contexts_sha256"]) == 64
+    assert main([*words[:5], "0"]) == 2
+    assert "--contexts is 0; it must be from 1" in capsys.readouterr().err

@@ -1,15 +1,17 @@
 """`vdd evaluate`: runs a policy file in many episodes of its task; measures success and diversity."""
 
 import argparse
+from hashlib import sha256
 from pathlib import Path
 
-from vdd_ros.cli.numbers import SEED, Whole
+from vdd_ros.cli.numbers import SEED, Whole, count_or_file
 from vdd_ros.cli.options import add_worker_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import goals_of
+from vdd_ros.evaluation.contexts import read_contexts
 from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, rollout_record
 from vdd_ros.evaluation.rollouts import Elsewhere, roll_out_seeds, score_seeds
 from vdd_ros.evaluation.score_table import score_table
@@ -57,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contexts",
-        type=Whole(),
-        metavar="N",
-        help="for tasks with contexts: start the episodes from N contexts in turn (default: the task's usual number)",
+        type=count_or_file,
+        metavar="N|FILE",
+        help="for tasks with contexts: start the episodes from N contexts in turn, or from those of a file: an .npz "
+        "archive with an array for each entry, or demonstrations (default: the task's usual number)",
     )
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
     add_worker_options(parser)
@@ -76,14 +79,17 @@ def run(args: argparse.Namespace) -> int:
         task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
-    given = {"action_steps": args.action_steps, "goals": goals, "contexts": args.contexts}
+    contexts = read_contexts(args.contexts, task.spec) if isinstance(args.contexts, Path) else args.contexts
+    given = {"action_steps": args.action_steps, "goals": goals, "contexts": contexts}
     with workers(args.jobs, args.ray) as pool:
         elsewhere = Elsewhere(pool, file, args.expert, args.noise)
         runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, **given, elsewhere=elsewhere)
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
+    starts = sha256(contexts.tobytes()).hexdigest() if isinstance(args.contexts, Path) else None
     show(_headline(args, policy.spec, task.spec), score_table(scores, task))
-    settings = RolloutSettings(args.rollouts, args.seeds, args.action_steps, args.expert, args.noise, goals_sha256)
+    how = (args.action_steps, args.expert, args.noise, goals_sha256, starts)
+    settings = RolloutSettings(args.rollouts, args.seeds, *how)
     keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
     if args.figure is not None:
         draw_rollouts(args.figure, args.policy.name, task, runs[args.seeds[0]], args.seeds[0])
@@ -91,7 +97,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Refuse early what would fail after the rollouts."""
     if len(set(args.seeds)) < len(args.seeds):
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers")
     check_result_options(args)

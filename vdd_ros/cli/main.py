@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from vdd_ros import __version__
 from vdd_ros.cli.failures import expected, fault
-from vdd_ros.cli.numbers import Real, Whole
+from vdd_ros.cli.numbers import Real, Whole, count_or_file
 from vdd_ros.console import safe
 from vdd_ros.errors import ConfigurationError, Terminated, VddError
 from vdd_ros.host.threads import sleep_at_barriers
@@ -110,7 +110,7 @@ class _Parser(argparse.ArgumentParser):
         try:
             return super()._get_value(action, arg_string)
         except argparse.ArgumentError as error:
-            if isinstance(action.type, Whole | Real):
+            if isinstance(action.type, Whole | Real) or action.type is count_or_file:
                 raise ConfigurationError(f"{action.option_strings[-1]} {error.message}") from None
             raise
 

@@ -3,6 +3,7 @@
 import argparse
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from vdd_ros.learning.checks import LARGEST_SEED
 from vdd_ros.text import printable
@@ -77,3 +78,8 @@ def _shown(value: float) -> str:
 
 def _refusal(value: str, allowed: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"is {value}; it must be {allowed}".rstrip())
+
+
+def count_or_file(text: str) -> int | Path:
+    """Read a whole number, 1 or more, or the path of a file; as argparse's `type`."""
+    return Whole()(text) if text.lstrip("+-").isdecimal() else Path(text)

@@ -27,6 +27,7 @@ class RolloutSettings:
         action_steps: Actions of a chunk to execute before the next inference.
         expert, noise: How a mixture acts, as in `OnnxPolicy.load`.
         goals_sha256: Hash of the demonstrations whose last observations are the goals, or None.
+        contexts_sha256: Hash of the given contexts, float64 row by row; None if the task drew them.
     """
 
     rollouts: int
@@ -35,13 +36,15 @@ class RolloutSettings:
     expert: str
     noise: str
     goals_sha256: str | None
+    contexts_sha256: str | None = None
 
 
-class _IfDeterministic(TypedDict, total=False):
+class _IfPresent(TypedDict, total=False):
     deterministic: bool
+    contexts_sha256: str
 
 
-class EvaluationSettings(_IfDeterministic):
+class EvaluationSettings(_IfPresent):
     """Settings of an evaluation in its record.
 
     Attributes:
@@ -50,6 +53,7 @@ class EvaluationSettings(_IfDeterministic):
         expert, noise: As in `RolloutSettings`; None for a policy without experts, and for a deterministic one.
         deterministic: True for a deterministic policy file, absent for others.
         goals_sha256: As in `RolloutSettings`.
+        contexts_sha256: As in `RolloutSettings`; absent if the task drew the contexts.
     """
 
     rollouts_a_seed: int
@@ -95,7 +99,9 @@ def rollout_record(
         scores: Its scores.
     """
     drawn = policy.is_mixture and not policy.is_deterministic
-    deterministic: _IfDeterministic = {"deterministic": True} if policy.is_deterministic else {}
+    present: _IfPresent = {"deterministic": True} if policy.is_deterministic else {}
+    if settings.contexts_sha256 is not None:
+        present["contexts_sha256"] = settings.contexts_sha256
     return {
         "task": task.name,
         "policy": policy_facts(file, policy),
@@ -104,7 +110,7 @@ def rollout_record(
             "action_steps": settings.action_steps,
             "expert": settings.expert if drawn else None,
             "noise": settings.noise if drawn else None,
-            **deterministic,
+            **present,
             "goals_sha256": settings.goals_sha256,
         },
         "seeds": settings.seeds,

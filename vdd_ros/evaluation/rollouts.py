@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.documents import JsonObject
-from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
+from vdd_ros.evaluation.contexts import contexts_of_episodes
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.progress import Progress
@@ -21,8 +21,6 @@ from vdd_ros.tasks.metrics import Score, number_contexts
 from vdd_ros.tasks.rollout import Rollouts, roll_out
 from vdd_ros.workers import InProcess, Workers, run_all, shares
 
-TEST_CONTEXTS_SEED = 0
-"""Seed of the contexts, which are the same for every policy and every seed of its draws."""
 EPISODES_A_SHARE = 60
 """Number of episodes that are simulated together, by any worker."""
 
@@ -74,7 +72,7 @@ def evaluate_policy(
     *,
     action_steps: int = 1,
     goals: NDArray[np.floating] | None = None,
-    contexts: int | None = None,
+    contexts: int | Floats | None = None,
     progress: bool = True,
 ) -> SeedScores:
     """Run many episodes of a task under a policy and score them, as `vdd evaluate` does.
@@ -87,7 +85,7 @@ def evaluate_policy(
         action_steps: Actions of a chunk to execute before the next inference.
         goals: (N, goal_length, obs_dim) in physical units if the policy takes goals, otherwise None; episode i of each
             seed has goal i mod N.
-        contexts: Number of contexts that the episodes of each seed start from, episode i from context i mod this;
+        contexts: Contexts, (C, c), that the episodes of each seed start from, episode i from context i mod C; or C;
             None: the task's `test_contexts`.
         progress: Show a progress bar.
 
@@ -145,7 +143,7 @@ def roll_out_seeds(
     *,
     action_steps: int = 1,
     goals: NDArray[np.floating] | None = None,
-    contexts: int | None = None,
+    contexts: int | Floats | None = None,
     progress: bool = True,
     elsewhere: Elsewhere | None = None,
 ) -> dict[int, Rollouts]:
@@ -216,19 +214,6 @@ def _roll_out_share(payload: tuple[tuple[PolicyFile, str, str], str, Share]) -> 
 def _open(file: PolicyFile, expert: str, noise: str) -> OnnxPolicy:
     """Open a policy file in a worker, once for all of its shares."""
     return OnnxPolicy.load(file, expert=expert, noise=noise)
-
-
-def contexts_of_episodes(task: Task, contexts: int | None, rollouts: int) -> Floats:
-    """Return the context of each episode, (rollouts, c): episode i starts from context i mod `contexts`.
-
-    Raises:
-        ConfigurationError: `contexts` is below 1, or given for a task whose episodes all start alike.
-    """
-    if contexts is not None and (contexts < 1 or not task.spec.context):
-        alike = f"all episodes of '{task.spec.name}' start alike, so omit it"
-        raise ConfigurationError(f"--contexts is {contexts}; {'it must be at least 1' if task.spec.context else alike}")
-    drawn = task.draw_contexts(task.test_contexts if contexts is None else contexts, TEST_CONTEXTS_SEED)
-    return drawn[np.arange(rollouts) % len(drawn)]
 
 
 def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> SeedScores:

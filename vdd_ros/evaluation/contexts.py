@@ -1,0 +1,110 @@
+"""The contexts from which rollouts start: drawn by the task, or given in a file."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from vdd_ros.data.demonstrations import DemonstrationSet
+from vdd_ros.data.formats import npz
+from vdd_ros.errors import ConfigurationError
+from vdd_ros.tasks import Task
+from vdd_ros.tasks.base import Floats, TaskSpec
+from vdd_ros.text import printable
+
+TEST_CONTEXTS_SEED = 0
+"""Seed of the contexts, which are the same for every policy and every seed of its draws."""
+MOST_BYTES = 64 << 20
+
+
+def contexts_of_episodes(task: Task, contexts: int | Floats | None, rollouts: int) -> Floats:
+    """Return the context of each episode, (rollouts, c): episode i starts from context i mod their number.
+
+    Args:
+        task: The task.
+        contexts: Their number; or contexts, (C, c); None: the task's `test_contexts`.
+        rollouts: Number of episodes.
+
+    Raises:
+        ConfigurationError: The number is below 1, or contexts are given for a task whose episodes all start alike.
+    """
+    if isinstance(contexts, int) and (contexts < 1 or not task.spec.context):
+        raise ConfigurationError(
+            f"--contexts is {contexts}; {'it must be at least 1' if task.spec.context else _alike(task.spec)}"
+        )
+    if contexts is None or isinstance(contexts, int):
+        contexts = task.draw_contexts(task.test_contexts if contexts is None else contexts, TEST_CONTEXTS_SEED)
+    return contexts[np.arange(rollouts) % len(contexts)]
+
+
+def read_contexts(path: Path, task: TaskSpec) -> Floats:
+    """Read contexts, (C, c).
+
+    Args:
+        path: An .npz archive with an array (C,) for each entry of the task's context, under its name; or demonstrations
+            of the task, whose episodes started from contexts.
+        task: The task.
+
+    Raises:
+        ConfigurationError: The file is missing or damaged, or holds contexts of another task.
+        DemonstrationError: The demonstrations cannot be read.
+    """
+    if not task.context:
+        raise ConfigurationError(f"--contexts is {printable(path)}; {_alike(task)}")
+    if path.is_dir() or npz.probe(path):
+        return _of_demonstrations(DemonstrationSet.load(path), path, task)
+    names = [entry.name for entry in task.context]
+    try:
+        columns = _columns(path)
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise ConfigurationError(
+            f"--contexts {printable(path)} cannot be read ({printable(error)}); give an .npz archive with the arrays "
+            f"{', '.join(names)}, or demonstrations of the task"
+        ) from error
+    if set(columns) != set(names):
+        raise ConfigurationError(
+            f"--contexts {printable(path)} holds {printable(', '.join(sorted(columns)), 200) or 'nothing'}; contexts "
+            f"of '{task.name}' are the arrays {', '.join(names)}"
+        )
+    shapes = {columns[name].shape for name in names}
+    if len(shapes) > 1 or len(next(iter(shapes))) != 1 or 0 in next(iter(shapes)):
+        raise ConfigurationError(
+            f"--contexts {printable(path)} has arrays of the shapes {', '.join(map(str, sorted(shapes)))}; each must "
+            "be (C,), C at least 1"
+        )
+    return _finite(np.stack([columns[name] for name in names], axis=1).astype(np.float64), path)
+
+
+def _of_demonstrations(demonstrations: DemonstrationSet, path: Path, task: TaskSpec) -> Floats:
+    header = demonstrations.header
+    if header.context != task.context:
+        raise ConfigurationError(
+            f"--contexts {printable(path)} holds demonstrations of '{printable(header.task)}', whose contexts are not "
+            f"those of '{task.name}'; give demonstrations of '{task.name}'"
+        )
+    return _finite(demonstrations.contexts, path)
+
+
+def _columns(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz archive, their sizes checked before they are read."""
+    with zipfile.ZipFile(path) as archive:
+        total = sum(info.file_size for info in archive.infolist())
+    if total > MOST_BYTES:
+        raise ValueError(f"its arrays have {total:,} bytes; at most {MOST_BYTES:,} are read")
+    with np.load(path, allow_pickle=False) as found:
+        columns = {name: found[name] for name in found.files}
+    for name, values in columns.items():
+        if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
+            raise ValueError(f"'{printable(name)}' is of the type {values.dtype}, no real number")
+    return columns
+
+
+def _finite(contexts: Floats, path: Path) -> Floats:
+    if not np.isfinite(contexts).all():
+        first = int(np.flatnonzero(~np.isfinite(contexts).all(axis=1))[0])
+        raise ConfigurationError(f"--contexts {printable(path)}: context {first} is not finite; give numbers")
+    return contexts
+
+
+def _alike(task: TaskSpec) -> str:
+    return f"all episodes of '{task.name}' start alike, so omit it"
