@@ -83,6 +83,7 @@ LAYERS = {
         exceptions=(
             ("gym", "gymnasium"),
             ("gym_names", "gymnasium"),
+            ("contact_sheet", "matplotlib"),
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),

@@ -19,8 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Circle
 
+from vdd_ros.tasks.contact_sheet import _draw, save_contact_sheet, sheet_rows
 from vdd_ros.tasks.palette import distances, palette
 from vdd_ros.tasks.render import draw_frame, plot_trajectories, position_columns, save_trajectories
+from vdd_ros.tasks.rollout import Rollouts
 
 GOOD: Floats = np.array([[0.525, -0.28], [0.4, 0.0], [0.28, 0.36]])
 BAD: Floats = np.array([[0.525, -0.28], [0.5, -0.13]])
@@ -165,3 +167,35 @@ def test_the_distance_of_colours_is_that_of_oklab() -> None:
     found = distances(np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
     assert found[0, 1] == pytest.approx(1.0, abs=2e-3)
     assert found[1, 2] == pytest.approx(np.linalg.norm([0.628, 0.225, 0.126]), abs=2e-3)
+
+
+def a_run(success: list[bool], modes: list[int]) -> Rollouts:
+    """Return rollouts of Pushing of two steps each, number i along x = i / 100."""
+    count = len(success)
+    observations = np.zeros((count, 3, 10)) + np.arange(count)[:, None, None] / 100
+    ends = np.where(success, "success", "time limit")
+    lengths = np.full(count, 2, dtype=np.int64)
+    return Rollouts(observations, np.zeros((count, 2, 2)), None, lengths, np.array(success), np.array(modes), ends,
+                    np.zeros((count, 6)))  # fmt: skip
+
+
+def test_a_sheet_shows_each_mode_and_failures() -> None:
+    task = get_task("pushing")
+    run = a_run([True] * 9 + [False, True, False], [1] * 8 + [3, 0, -1, -1])
+    rows = sheet_rows(task, run)
+    assert rows == {
+        "mode -1: 1": [10],
+        f"{task.mode_names[1]}: 8": [0, 1, 2, 3, 4, 5],
+        f"{task.mode_names[3]}: 1": [8],
+        "failures: 2": [9, 11],
+    }
+
+
+@pytest.mark.parametrize("success", [[True, False, True], [False], [True]])
+def test_a_sheet_is_written_with_the_paths_of_all_objects(tmp_path: Path, success: list[bool]) -> None:
+    save_contact_sheet(tmp_path / "sheet.png", get_task("pushing"), a_run(success, [0] * len(success)), title="x")
+    assert min(imread(tmp_path / "sheet.png").shape[:2]) > 200
+    ax = Figure().add_subplot()
+    names = [entry.name for entry in get_task("pushing").spec.observation]
+    _draw(ax, get_task("pushing").get_scene(), names, a_run([True], [0]).observations[0])
+    assert len([line for line in ax.lines if len(np.asarray(line.get_xdata())) == 3]) == 3

@@ -12,7 +12,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.contexts import read_contexts
-from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, rollout_record
+from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, draw_sheet, headline, rollout_record
 from vdd_ros.evaluation.rollouts import Elsewhere, roll_out_seeds, score_seeds
 from vdd_ros.evaluation.score_table import score_table
 from vdd_ros.places import OutputFile
@@ -21,7 +21,6 @@ from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
-from vdd_ros.tasks.base import TaskSpec
 from vdd_ros.workers import workers
 
 HELP = "run a policy file in its task: success and diversity"
@@ -64,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for tasks with contexts: start the episodes from N contexts in turn, or from those of a file: an .npz "
         "archive with an array for each entry, or demonstrations (default: the task's usual number)",
     )
+    parser.add_argument("--sheet", type=OutputFile, metavar="PNG", help="draw some episodes of each mode and failures")
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
     add_worker_options(parser)
     add_result_options(parser)
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     file = PolicyFile.read(args.policy)
     policy = OnnxPolicy.load(file, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
-    if args.figure is not None:
+    if args.figure is not None or args.sheet is not None:
         task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
@@ -87,12 +87,13 @@ def run(args: argparse.Namespace) -> int:
     scores = score_seeds(task.spec, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     starts = sha256(contexts.tobytes()).hexdigest() if isinstance(args.contexts, Path) else None
-    show(_headline(args, policy.spec, task.spec), score_table(scores, task))
+    show(headline(args.policy.name, policy.spec, task.spec, args.expert, args.noise), score_table(scores, task))
     how = (args.action_steps, args.expert, args.noise, goals_sha256, starts)
     settings = RolloutSettings(args.rollouts, args.seeds, *how)
     keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
-    if args.figure is not None:
-        draw_rollouts(args.figure, args.policy.name, task, runs[args.seeds[0]], args.seeds[0])
+    for file, draw in ((args.figure, draw_rollouts), (args.sheet, draw_sheet)):
+        if file is not None:
+            draw(file, args.policy.name, task, runs[args.seeds[0]], args.seeds[0])
     return 0
 
 
@@ -107,13 +108,3 @@ def _task_of(policy: PolicySpec, args: argparse.Namespace) -> Task:
     if name is None:
         raise ConfigurationError(f"{args.policy} does not name its task; give it: --task NAME")
     return get_task(name)
-
-
-def _headline(args: argparse.Namespace, policy: PolicySpec, task: TaskSpec) -> str:
-    what = f"{policy.experts} experts, expert {args.expert}, noise {args.noise}" if policy.is_mixture else "no experts"
-    if policy.is_deterministic and policy.is_mixture:
-        what = f"{policy.experts} experts, deterministic: the mean of the likeliest"
-    elif policy.is_deterministic:
-        what = "deterministic: one fixed noise in the file"
-    what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
-    return f"{args.policy.name} in {task.name}: {policy.method}, {what}"

@@ -134,3 +134,22 @@ def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -
     names = task.mode_names
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
     save_trajectories(file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title)
+
+
+def draw_sheet(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
+    """Draw some successful episodes of each mode, and some failures."""
+    from vdd_ros.tasks.contact_sheet import save_contact_sheet
+
+    title = f"{name}: {int(run.success.sum())} of {len(run.success)} rollouts succeeded (seed {seed})"
+    save_contact_sheet(file, task, run, title=title)
+
+
+def headline(name: str, policy: PolicySpec, task: TaskSpec, expert: str, noise: str) -> str:
+    """Return a line that says which policy acted in which task, and how."""
+    what = f"{policy.experts} experts, expert {expert}, noise {noise}" if policy.is_mixture else "no experts"
+    if policy.is_deterministic and policy.is_mixture:
+        what = f"{policy.experts} experts, deterministic: the mean of the likeliest"
+    elif policy.is_deterministic:
+        what = "deterministic: one fixed noise in the file"
+    what = f"{policy.sampling_steps} sampling steps" if policy.sampling_steps else what
+    return f"{name} in {task.name}: {policy.method}, {what}"

@@ -14,6 +14,19 @@ INK = "#23262c"
 
 
 @dataclass(frozen=True)
+class SceneObject:
+    """An object that episodes move.
+
+    Attributes:
+        position: The two observation entries of its place.
+        colour: Its colour.
+    """
+
+    position: tuple[str, str]
+    colour: str
+
+
+@dataclass(frozen=True)
 class Scene:
     """The picture of a task, mostly from above.
 
@@ -21,8 +34,10 @@ class Scene:
         position: The two observation entries that are drawn as the path.
         draw: Draws obstacles, start and goal, and sets the limits of the axes.
         reached: (N, 2) last positions -> (N,) whether the goal was reached there; None where these do not tell.
+        objects: Objects whose paths contact sheets show.
     """
 
     position: tuple[str, str]
     draw: "Callable[[Axes], None]"
     reached: Callable[[Floats], Bools] | None = None
+    objects: tuple[SceneObject, ...] = ()

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from vdd_ros.tasks.block_push.sim import START, WORKSPACE
-from vdd_ros.tasks.scene import INK, Scene
+from vdd_ros.tasks.scene import INK, Scene, SceneObject
 
 TARGET_HALF = 0.06
 MARGIN = 0.03
@@ -28,4 +28,5 @@ def draw(ax: Axes) -> None:
     ax.set(xlim=(left - MARGIN, right + MARGIN), ylim=(bottom - MARGIN, top + MARGIN), xlabel="x (m)", ylabel="y (m)")
 
 
-SCENE = Scene(("tool_x", "tool_y"), draw)
+OBJECTS = (SceneObject(("block1_x", "block1_y"), "#d55e00"), SceneObject(("block2_x", "block2_y"), "#009e73"))
+SCENE = Scene(("tool_x", "tool_y"), draw, objects=OBJECTS)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from vdd_ros.tasks.pushing.sim import COLOURS, START, STARTS, TARGETS
-from vdd_ros.tasks.scene import INK, Scene
+from vdd_ros.tasks.scene import INK, Scene, SceneObject
 
 LEFT, RIGHT, BOTTOM, TOP = 0.28, 0.77, -0.32, 0.42
 """Limits of the drawing in m."""
@@ -29,4 +29,5 @@ def draw(ax: Axes) -> None:
     ax.set(xlim=(LEFT, RIGHT), ylim=(BOTTOM, TOP), xlabel="x (m)", ylabel="y (m)")
 
 
-SCENE = Scene(("tcp_x", "tcp_y"), draw)
+OBJECTS = tuple(SceneObject((f"{colour}_x", f"{colour}_y"), FILLS[colour]) for colour in COLOURS)
+SCENE = Scene(("tcp_x", "tcp_y"), draw, objects=OBJECTS)
