@@ -32,6 +32,7 @@ SMALLER = {
     "demos avoiding": ["--episodes", "12"],
     "demos pushing": ["--episodes", "8"],
     "demos block_push": ["--episodes", "8"],
+    "demos aligning": ["--episodes", "8"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],

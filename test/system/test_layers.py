@@ -87,6 +87,7 @@ LAYERS = {
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
+            ("aligning.scene", "matplotlib"),
             ("block_push.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
             ("pushing.scene", "matplotlib"),

@@ -14,6 +14,7 @@ TASKS = Registry(
     TaskError,
     {
         SHIPPED_TASK: "vdd_ros.tasks.avoiding:TASK",
+        "aligning": "vdd_ros.tasks.aligning:TASK",
         "block_push": "vdd_ros.tasks.block_push:TASK",
         "example_arm": "vdd_ros.tasks.example_arm:TASK",
         "pushing": "vdd_ros.tasks.pushing:TASK",
