@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-from robot_messages import empty_message
 
 from vdd_ros.errors import TaskError
 from vdd_ros.robot import entries
-from vdd_ros.robot.channels import InputChannel
-from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.pushing.sim import (
     HALF,
@@ -160,24 +157,6 @@ def test_cubes_start_where_d3il_lets_them_and_apart() -> None:
 
 def test_the_tangent_is_limited_as_robot_files_limit_it() -> None:
     assert TAN_LIMIT == entries.TAN_LIMIT
-
-
-def test_the_robot_file_reads_the_observation_that_it_is_written_from() -> None:
-    """And allows the demonstrated commands."""
-    robot = RobotFile.load(TASK.get_robot_file())
-    seen = started().step(np.array([[0.005, 0.006]])).observation[0]
-    read = np.full(10, np.nan)
-    for source in robot.inputs:
-        channel, message = InputChannel(source, TASK.spec.observation), empty_message(source.type)
-        channel.write(seen, message)
-        part = np.empty(len(channel.columns))
-        channel.read(message, part)
-        read[channel.columns] = part
-    assert read == pytest.approx(seen)
-    made = TASK.demonstrate(4, 0, lambda: None)
-    for entry, desired, step in zip(robot.commands[0].entries, made.observation[:, :2].T, made.action.T, strict=True):
-        assert entry.low < desired.min() < desired.max() < entry.high
-        assert abs(step).max() < entry.max_step
 
 
 def test_misuse_is_refused() -> None:

@@ -1,5 +1,8 @@
 """Aligning, a task of D3IL: the simulation, its demonstrator, its picture and its published figures."""
 
+from pathlib import Path
+
+from vdd_ros import resources
 from vdd_ros.tasks.aligning.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.aligning.sim import MODE_NAMES, SPEC, AligningSim, draw_poses
 from vdd_ros.tasks.scene import Scene
@@ -12,12 +15,17 @@ def _scene() -> Scene:
     return SCENE
 
 
+def _robot_file() -> Path:
+    return resources.path("config/robots/aligning.yaml")
+
+
 TASK = Task(
     spec=SPEC,
     make_sim=AligningSim,
     demonstrate=demonstrate,
     default_demonstrations=1000,
     scene=_scene,
+    robot_file=_robot_file,
     contexts=draw_poses,
     test_contexts=60,
     demonstrate_part=demonstrate_part,

@@ -1,5 +1,8 @@
 """Multimodal Block Push: the simulation, the published oracle, its picture and its published figures."""
 
+from pathlib import Path
+
+from vdd_ros import resources
 from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts
 from vdd_ros.tasks.scene import Scene
@@ -12,12 +15,17 @@ def _scene() -> Scene:
     return SCENE
 
 
+def _robot_file() -> Path:
+    return resources.path("config/robots/block_push.yaml")
+
+
 TASK = Task(
     spec=SPEC,
     make_sim=BlockPushSim,
     demonstrate=demonstrate,
     default_demonstrations=1000,
     scene=_scene,
+    robot_file=_robot_file,
     contexts=draw_contexts,
     test_contexts=60,
     demonstrate_part=demonstrate_part,
