@@ -33,6 +33,7 @@ SMALLER = {
     "demos pushing": ["--episodes", "8"],
     "demos block_push": ["--episodes", "8"],
     "demos aligning": ["--episodes", "8"],
+    "demos stacking": ["--episodes", "6"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],

@@ -91,6 +91,8 @@ LAYERS = {
             ("block_push.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
             ("pushing.scene", "matplotlib"),
+            ("stacking.scene", "matplotlib"),
+            ("stacking.kinematics", "mujoco"),
             ("physics", "mujoco"),
         ),
     ),

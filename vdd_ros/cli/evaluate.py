@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     with workers(args.jobs, args.ray) as pool:
         elsewhere = Elsewhere(pool, file, args.expert, args.noise)
         runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, **given, elsewhere=elsewhere)
-    scores = score_seeds(task.spec, runs)
+    scores = score_seeds(task, runs)
     goals_sha256 = None if demonstrations is None else demonstrations.sha256
     starts = sha256(contexts.tobytes()).hexdigest() if isinstance(args.contexts, Path) else None
     show(headline(args.policy.name, policy.spec, task.spec, args.expert, args.noise), score_table(scores, task))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.progress import Progress
 from vdd_ros.progress import progress as track
 from vdd_ros.tasks import Task, get_task
-from vdd_ros.tasks.base import Floats, Ints, TaskSpec
+from vdd_ros.tasks.base import Floats, Ints
 from vdd_ros.tasks.metrics import Score, number_contexts
 from vdd_ros.tasks.rollout import Rollouts, roll_out
 from vdd_ros.workers import InProcess, Workers, run_all, shares
@@ -32,15 +32,19 @@ class EpisodesScore:
     Attributes:
         score: Success and entropy.
         ends: Number of episodes by the way they ended, one of the names of `vdd_ros.tasks.rollout`.
+        milestones: Scores of the task's milestones by name.
     """
 
     score: Score
     ends: dict[str, int]
+    milestones: dict[str, Score] = field(default_factory=dict)
 
     def to_dict(self) -> JsonObject:
-        """Return a JSON object: the keys of `Score.to_dict`, and `ends`."""
+        """Return a JSON object: the keys of `Score.to_dict`, `ends` and, if there are any, `milestones` by name."""
         content = self.score.to_dict()
         content["ends"] = dict(self.ends)
+        if self.milestones:
+            content["milestones"] = {name: score.to_dict() for name, score in self.milestones.items()}
         return content
 
 
@@ -97,7 +101,7 @@ def evaluate_policy(
     runs = roll_out_seeds(
         policy, task, rollouts, seeds, action_steps=action_steps, goals=goals, contexts=contexts, progress=progress
     )
-    return score_seeds(task.spec, runs)
+    return score_seeds(task, runs)
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,7 @@ def _open(file: PolicyFile, expert: str, noise: str) -> OnnxPolicy:
     return OnnxPolicy.load(file, expert=expert, noise=noise)
 
 
-def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> SeedScores:
+def score_seeds(task: Task, runs: Mapping[int, Rollouts]) -> SeedScores:
     """Return the scores of all episodes together and of each seed.
 
     Args:
@@ -229,13 +233,15 @@ def score_seeds(task: TaskSpec, runs: Mapping[int, Rollouts]) -> SeedScores:
     return SeedScores(_score(task, list(runs.values())), {seed: _score(task, [run]) for seed, run in runs.items()})
 
 
-def _score(task: TaskSpec, runs: list[Rollouts]) -> EpisodesScore:
+def _score(task: Task, runs: list[Rollouts]) -> EpisodesScore:
     success, modes, ends, contexts = (
         np.concatenate([getattr(run, name) for run in runs]) for name in ("success", "modes", "ends", "contexts")
     )
     returns, partial = (_together([getattr(run, name) for run in runs]) for name in ("returns", "partial"))
-    score = Score.of(success, modes, task.modes, contexts=number_contexts(contexts), returns=returns, partial=partial)
-    return EpisodesScore(score, dict(Counter(ends.tolist())))
+    starts = number_contexts(contexts)
+    score = Score.of(success, modes, task.spec.modes, contexts=starts, returns=returns, partial=partial)
+    milestones = {one.name: Score.of(*one.judge(modes), one.modes, contexts=starts) for one in task.milestones}
+    return EpisodesScore(score, dict(Counter(ends.tolist())), milestones)
 
 
 def _together(values: list[Floats | None]) -> Floats | None:

@@ -24,6 +24,10 @@ def score_table(scores: SeedScores, task: Task) -> str:
     if len(named) > 1:
         rows.append(_row("all", scores.pooled, modes))
     pooled = scores.pooled.score
+    for name, part in scores.pooled.milestones.items():
+        success = _with_interval(part.success_rate, part.success_interval)
+        entropy = _with_interval(part.entropy, part.entropy_interval)
+        rows.append(f"  {name}: success {success}, task entropy {entropy}")
     if pooled.returns is not None:
         rows.append(f"  return: {_with_interval(pooled.returns, pooled.returns_interval)}")
     if pooled.partial_success is not None:

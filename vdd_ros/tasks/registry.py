@@ -18,6 +18,7 @@ TASKS = Registry(
         "block_push": "vdd_ros.tasks.block_push:TASK",
         "example_arm": "vdd_ros.tasks.example_arm:TASK",
         "pushing": "vdd_ros.tasks.pushing:TASK",
+        "stacking": "vdd_ros.tasks.stacking:TASK",
     },
     own_name=lambda task: task.spec.name,
 )

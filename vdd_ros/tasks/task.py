@@ -8,7 +8,7 @@ import numpy as np
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import TaskError
-from vdd_ros.tasks.base import Floats, TaskSim, TaskSpec, check_contexts
+from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim, TaskSpec, check_contexts
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.text import printable
 
@@ -34,6 +34,22 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Milestone:
+    """A part of a task's goal, with a success rate and an entropy of its own.
+
+    Attributes:
+        name: Name in tables.
+        modes: Number of ways to reach it, the base of its entropy.
+        judge: (N,) codes of `TaskSim.modes` at the end of N rollouts -> (N,) whether each reached it, (N,) how: 0 to
+            `modes` - 1 where it did.
+    """
+
+    name: str
+    modes: int
+    judge: Callable[[Ints], tuple[Bools, Ints]]
+
+
+@dataclass(frozen=True)
 class Task:
     """A task: its description, simulation, demonstrations and picture.
 
@@ -55,6 +71,7 @@ class Task:
             presets that are meant for this task.
         default_preset: The preset that `vdd train` and `vdd distil` use by default; None: the methods' defaults.
         mode_names: Names of the modes for people, in order; empty to use their numbers.
+        milestones: Parts of the goal that are scored too.
 
     Raises:
         TaskError: A part is not a function, the default is not a preset, a preset has the name `none`, or there are
@@ -74,6 +91,7 @@ class Task:
     presets: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     default_preset: str | None = None
     mode_names: tuple[str, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse parts that are not functions, presets that cannot be named, and names of other modes."""
