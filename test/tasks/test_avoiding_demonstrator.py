@@ -1,11 +1,13 @@
 """The scripted demonstrator of Avoiding: its data succeed when replayed and look like D3IL's gamepad data."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vdd_ros import resources
+from vdd_ros.cli.main import main
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -89,3 +91,44 @@ def test_progress_is_reported_after_each_episode() -> None:
 def test_no_episodes_are_refused(episodes: int) -> None:
     with pytest.raises(DemonstrationError, match=f"{episodes} demonstrations"):
         TASK.demonstrate(episodes, 0, lambda: None)
+
+
+@pytest.fixture(scope="module")
+def human() -> DemonstrationSet:
+    return TASK.styles["human"](range(48), 0, lambda: None)
+
+
+def test_a_person_succeeds_on_every_route_too(human: DemonstrationSet) -> None:
+    replayed = replay(TASK.make_sim(48), human)
+    assert replayed.success.all()
+    assert (replayed.modes == human.modes).all()
+    assert np.bincount(human.modes).tolist() == [2] * 24
+    assert human.header.source != "scripted gamepad demonstrator"
+
+
+def test_a_person_is_slower_rests_and_trembles(human: DemonstrationSet, demonstrations: DemonstrationSet) -> None:
+    assert np.median(human.lengths) > 1.2 * np.median(demonstrations.lengths)
+    rests = [
+        "1111" in "".join(map(str, (human.action[pairs] == 0).all(axis=1).astype(int))) for pairs in human.episodes()
+    ]
+    assert np.mean(rests) > 0.5
+    size = np.abs(human.action)
+    assert ((size == 0) | ((size >= 0.005) & (size <= 1 / 120))).all()
+
+
+def test_parts_of_a_style_are_those_of_the_whole(human: DemonstrationSet) -> None:
+    part = TASK.styles["human"](range(3, 5), 0, lambda: None)
+    assert np.array_equal(part.action, human.action[human.episodes()[3].start : human.episodes()[4].stop])
+
+
+def test_a_style_is_chosen_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["demos", "avoiding", "--episodes", "3", "--out", str(tmp_path / "D")]
+    assert main([*words, "--style", "human"]) == 0
+    assert np.array_equal(
+        DemonstrationSet.load(tmp_path / "D").action, TASK.styles["human"](range(3), 0, lambda: None).action
+    )
+    capsys.readouterr()
+    assert main([*words, "--style", "robot"]) == 2
+    assert "--style is 'robot', no style of 'avoiding'; it has human" in capsys.readouterr().err
+    assert main(["demos", "example_arm", "--style", "human", "--out", str(tmp_path / "E")]) == 2
+    assert "no style of 'example_arm'; it has none; omit it" in capsys.readouterr().err

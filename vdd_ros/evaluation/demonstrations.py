@@ -63,6 +63,7 @@ def make_demonstrations(
     *,
     force: bool = False,
     pool: Workers | None = None,
+    style: str | None = None,
 ) -> tuple[DemonstrationReport, bool]:
     """Demonstrate, replay, write the set and, if the task has a scene, its figure.
 
@@ -74,21 +75,25 @@ def make_demonstrations(
         force: Replace other demonstrations in the folder.
         pool: Workers that demonstrate and replay, in shares of `EPISODES_A_SHARE`; None: this process. The set is the
             same.
+        style: Name of another demonstrator of the task; None: the usual one.
 
     Returns:
         The report, and whether the folder already held this set, which then stays unchanged.
 
     Raises:
-        DemonstrationError: A demonstration fails in the replay, or the folder holds others.
+        DemonstrationError: A demonstration fails in the replay, the folder holds others, or there is no such style.
         ProcessError: The demonstrator or the simulation failed.
         HeldError: Another process uses the folder.
     """
     if seed < 0:
         raise DemonstrationError(f"--seed is {seed}; it must be 0 or more")
+    if style is not None and style not in task.styles:
+        known = f"it has {', '.join(task.styles)}" if task.styles else "it has none; omit it"
+        raise DemonstrationError(f"--style is {printable(repr(style))}, no style of '{task.spec.name}'; {known}")
     episodes = task.default_demonstrations if episodes is None else episodes
     pool = InProcess() if pool is None else pool
     with holding(folder):
-        demonstrations = _demonstrate(task, episodes, seed, pool)
+        demonstrations = _demonstrate(task, episodes, seed, pool, style)
         replayed = _replay(task, demonstrations, pool)
         file = folder / FILE_NAME
         same = file.exists() and not force and _is_same(file, demonstrations)
@@ -99,14 +104,14 @@ def make_demonstrations(
     return _report(task, demonstrations, replayed), same
 
 
-def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> DemonstrationSet:
+def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers, style: str | None) -> DemonstrationSet:
     """Make the set in shares, or as a whole if the task cannot divide it."""
     if not 1 <= episodes <= MOST_EPISODES:
         raise DemonstrationError(
             f"{episodes} demonstrations are requested; the number must be from 1 to {MOST_EPISODES:,}"
         )
     with progress(episodes, "demonstrations", "episode") as bar:
-        if task.demonstrate_part is None:
+        if task.demonstrate_part is None and style is None:
             if not isinstance(pool, InProcess):
                 tell(
                     f"the demonstrator of '{printable(task.spec.name)}' cannot make parts of a set: one process "
@@ -114,14 +119,15 @@ def _demonstrate(task: Task, episodes: int, seed: int, pool: Workers) -> Demonst
                 )
             return task.demonstrate(episodes, seed, bar.update)
         numbers = _shares(episodes)
-        payloads = {name: (task.spec.name, share, seed) for name, share in numbers.items()}
+        payloads = {name: (task.spec.name, style, share, seed) for name, share in numbers.items()}
         parts = run_all(pool, _demonstrate_share, payloads, lambda name: bar.update(len(numbers[name])))
     return DemonstrationSet.joined(parts)
 
 
-def _demonstrate_share(payload: tuple[str, range, int]) -> DemonstrationSet:
-    name, numbers, seed = payload
-    demonstrate = get_task(name).demonstrate_part
+def _demonstrate_share(payload: tuple[str, str | None, range, int]) -> DemonstrationSet:
+    name, style, numbers, seed = payload
+    task = get_task(name)
+    demonstrate = task.demonstrate_part if style is None else task.styles.get(style)
     if demonstrate is None:
         raise TaskError(
             f"the task '{printable(name)}' differs on this worker; install the same version for all workers"

@@ -72,6 +72,7 @@ class Task:
         default_preset: The preset that `vdd train` and `vdd distil` use by default; None: the methods' defaults.
         mode_names: Names of the modes for people, in order; empty to use their numbers.
         milestones: Parts of the goal that are scored too.
+        styles: Other demonstrators by name, each as `demonstrate_part`, such as one whose data are messier.
 
     Raises:
         TaskError: A part is not a function, the default is not a preset, a preset has the name `none`, or there are
@@ -92,6 +93,7 @@ class Task:
     default_preset: str | None = None
     mode_names: tuple[str, ...] = ()
     milestones: tuple[Milestone, ...] = ()
+    styles: Mapping[str, Callable[[range, int, Callable[[], None]], DemonstrationSet]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse parts that are not functions, presets that cannot be named, and names of other modes."""

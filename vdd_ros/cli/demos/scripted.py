@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=OutputFolder, required=True, metavar="DIR", help="folder of the demonstrations")
     parser.add_argument("--episodes", type=Whole(), help="number of episodes (default: the task's usual number)")
     parser.add_argument("--seed", type=SEED, default=0, help="seed of the demonstrator (default: %(default)s)")
+    parser.add_argument("--style", help="another demonstrator of the task, such as 'human' of avoiding")
     parser.add_argument("--force", action="store_true", help="replace other demonstrations in the folder")
     add_worker_options(parser)
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
@@ -30,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the set, print the table."""
     task = get_task(args.task)
     with workers(args.jobs, args.ray) as pool:
-        report, same = make_demonstrations(task, args.out, args.episodes, args.seed, force=args.force, pool=pool)
+        how = {"force": args.force, "pool": pool, "style": args.style}
+        report, same = make_demonstrations(task, args.out, args.episodes, args.seed, **how)
     file = args.out / FILE_NAME
     if same:
         show(f"{file} already holds these demonstrations; it is unchanged")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vdd_ros import resources
-from vdd_ros.tasks.avoiding.demonstrator import demonstrate
+from vdd_ros.tasks.avoiding.demonstrator import demonstrate, demonstrate_like_a_person
 from vdd_ros.tasks.avoiding.sim import SPEC, AvoidingSim
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.task import Published, Task
@@ -39,5 +39,6 @@ TASK = Task(
         "vdd-ddpm": Published(0.92, 0.02),
         "vdd-beso": Published(0.95, 0.01),
     },
+    styles={"human": demonstrate_like_a_person},
     presets={"paper-avoiding-ddpm": {}, "paper-avoiding-beso": {}},
 )

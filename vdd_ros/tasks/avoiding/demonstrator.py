@@ -5,7 +5,7 @@ sideways moves, look-ahead distance and strength of the push differ from episode
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from vdd_ros.tasks.gamepad import Gamepad
 
 MAX_DEMONSTRATION_STEPS = 200
 MAX_TRIES = 50
+DETOURS = 0.2
+"""Share of the episodes of a `HumanHand` that first set out for another route."""
 
 GAP_CENTRES = ((0.425, 0.575), (0.355, 0.5, 0.645), (0.285, 0.425, 0.575, 0.715))
 """Mean crossing point of each row, in m; the clear width is at least 35 mm to either side."""
@@ -82,9 +84,9 @@ class Hand:
         self._gamepad = Gamepad(habits.tremor, random)
         self._nearest = 0
 
-    def act(self, desired: Floats) -> Floats:
-        """Return the action, (2,) in m, at the desired position, (2,) in m."""
-        return self._gamepad.press(self._direction(desired) * self._habits.speed)
+    def act(self, desired: Floats, pace: float = 1.0) -> Floats:
+        """Return the action, (2,) in m, at the desired position, (2,) in m, at a share of the usual speed."""
+        return self._gamepad.press(self._direction(desired) * (self._habits.speed * pace))
 
     def _direction(self, desired: Floats) -> Floats:
         ahead = self._habits.route[self._nearest : self._nearest + 40]
@@ -94,8 +96,50 @@ class Hand:
         return offset / np.hypot(*offset)
 
 
-def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+class HumanHand:
+    """A hand that is less sure: it trembles, rests, changes its speed, and may first set out for another route."""
+
+    def __init__(self, route: int, random: np.random.Generator) -> None:
+        """Draw the habits of one episode along `route`, 0 to 23."""
+        self._random = random
+        usual = Habits.draw(route, random)
+        self._habits = replace(usual, tremor=5 * usual.tremor)
+        self._hand = Hand(self._habits, random)
+        self._rest = random.choice([0.005, 0.015, 0.03])
+        self._pace = 1.0
+        self._rest_left = 0
+        self._detour: Hand | None = None
+        self._detour_left = 0
+        if random.random() < DETOURS:
+            other = (route + int(random.integers(1, SPEC.modes))) % SPEC.modes
+            self._detour = Hand(replace(Habits.draw(other, random), tremor=self._habits.tremor), random)
+            self._detour_left = int(random.integers(5, 13))
+
+    def act(self, desired: Floats) -> Floats:
+        """Return the action, (2,) in m, at the desired position, (2,) in m."""
+        if self._rest_left == 0 and self._random.random() < self._rest:
+            self._rest_left = int(self._random.integers(4, 17))
+        if self._rest_left > 0:
+            self._rest_left -= 1
+            return np.zeros(2)
+        if self._detour is not None and self._detour_left > 0:
+            self._detour_left -= 1
+            if self._detour_left == 0:
+                self._rest_left = int(self._random.integers(4, 13))
+            return self._detour.act(desired)
+        self._pace = float(np.clip(self._pace + 0.05 * self._random.standard_normal(), 0.65, 1.1))
+        return self._hand.act(desired, self._pace)
+
+
+def demonstrate_route(
+    route: int, random: np.random.Generator, *, human: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Demonstrate one route, 0 to 23, until it succeeds.
+
+    Args:
+        route: The route.
+        random: Random stream.
+        human: With a `HumanHand`.
 
     Returns:
         Observations (T, 4) and actions (T, 2) in m, T at most 200.
@@ -104,10 +148,11 @@ def demonstrate_route(route: int, random: np.random.Generator) -> tuple[NDArray[
         DemonstrationError: No attempt succeeded, which is a bug of the demonstrator.
     """
     for _ in range(MAX_TRIES):
-        hand, sim = Hand(Habits.draw(route, random), random), AvoidingSim(1)
+        hand = HumanHand(route, random) if human else Hand(Habits.draw(route, random), random)
+        sim = AvoidingSim(1)
         observation = sim.reset()
         observations, actions = [], []
-        for _ in range(MAX_DEMONSTRATION_STEPS):
+        for _ in range(SPEC.max_steps if human else MAX_DEMONSTRATION_STEPS):
             action = hand.act(observation[0, :2])
             observations.append(observation[0])
             actions.append(action)
@@ -142,4 +187,18 @@ def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda:
         progress()
     header = SPEC.header("scripted gamepad demonstrator", seed)
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
+    return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, routes)
+
+
+def demonstrate_like_a_person(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
+    """Demonstrate the episodes of these numbers, each from its own random stream, by a `HumanHand`."""
+    observations, actions = [], []
+    routes = np.array([number % SPEC.modes for number in numbers], dtype=np.int64)
+    for number, route in zip(numbers, routes.tolist(), strict=True):
+        observation, action = demonstrate_route(route, np.random.default_rng([seed, number]), human=True)
+        observations.append(observation)
+        actions.append(action)
+        progress()
+    lengths = np.array([len(action) for action in actions], dtype=np.int64)
+    header = SPEC.header("scripted gamepad demonstrator, human", seed)
     return DemonstrationSet(header, np.concatenate(observations), np.concatenate(actions), lengths, routes)
