@@ -9,7 +9,7 @@ import pytest
 import two_doors
 
 from vdd_ros.errors import ConformanceError
-from vdd_ros.tasks import Published, Task, get_task
+from vdd_ros.tasks import Milestone, Published, Task, get_task
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult
 from vdd_ros.tasks.registry import TASKS
 from vdd_ros.testing.tasks import check_task
@@ -86,6 +86,19 @@ def slower(episodes: int, seed: int, progress: Callable[[], None]) -> Any:
     return replace(found, header=replace(found.header, rate_hz=5.0))
 
 
+def lazy(numbers: range, seed: int, progress: Callable[[], None]) -> Any:
+    found = two_doors.demonstrate(len(numbers), seed, progress)
+    return replace(found, action=np.zeros_like(found.action))
+
+
+def never(modes: Ints) -> tuple[Bools, Ints]:
+    return np.zeros(len(modes), dtype=bool), modes
+
+
+def as_it_is(modes: Ints) -> tuple[Bools, Ints]:
+    return np.ones(len(modes), dtype=bool), modes
+
+
 def with_spec(**changes: Any) -> Task:
     return replace(two_doors.TASK, spec=replace(two_doors.SPEC, **changes))
 
@@ -112,6 +125,10 @@ def with_spec(**changes: Any) -> Task:
             replace(two_doors.TASK, demonstrate=slower),
             "contradict its spec: the rate is 5 Hz instead of 10 Hz",
         ),
+        (replace(two_doors.TASK, styles={"lazy": lazy}), "4 of 4 demonstrations in the style 'lazy' that fail"),
+        (replace(two_doors.TASK, milestones=(Milestone("door", 2, never),)), "its goal without the milestone 'door'"),
+        (replace(two_doors.TASK, milestones=(Milestone("door", 1, as_it_is),)), "'door' in a mode outside of 0 to 0"),
+        (replace(two_doors.TASK, milestones=(Milestone("door", 2, as_it_is),) * 2), "has a milestone twice: door"),
         (replace(two_doors.TASK, published={"em": Published(95.0)}), "publishes a success of 95.0 for em: 0 to 1"),
         (with_spec(modes=0), "has 0 modes; it must be at least 1"),
         (with_spec(rate_hz=0.0), "has the rate_hz 0.0; it must be above 0"),

@@ -12,7 +12,7 @@ from vdd_ros.learning.methods.configs import TrainConfig
 from vdd_ros.learning.methods.preset_choice import preset_settings
 from vdd_ros.learning.methods.registry import METHODS, all_methods, teacher_method
 from vdd_ros.robot.robot_file import RobotFile
-from vdd_ros.tasks.base import Floats, StepResult, TaskSim
+from vdd_ros.tasks.base import Floats, Ints, StepResult, TaskSim
 from vdd_ros.tasks.registry import TASKS
 from vdd_ros.tasks.rollout import replay
 from vdd_ros.tasks.task import TEACHERS_PRESET, Task
@@ -184,15 +184,38 @@ def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:
             "demonstrates other episodes in parts than in a whole set; draw each from its own stream, as from "
             "numpy.random.SeedSequence(seed, spawn_key=(number,))",
         )
-    replayed = replay(task.make_sim(episodes), found)
+    _check_replay(task, found, "")
+    inside = (found.modes >= 0) & (found.modes < spec.modes)
+    _require(inside.all(), f"demonstrates a mode outside of 0 to {spec.modes - 1}")
+    for name, demonstrate in task.styles.items():
+        styled = demonstrate(range(episodes), seed, lambda: None)
+        _require(styled.header.signature == header.signature, f"demonstrates other entries in the style '{name}'")
+        _check_replay(task, styled, f" in the style '{name}'")
+    _check_milestones(task, found.modes)
+
+
+def _check_replay(task: Task, found: DemonstrationSet, where: str) -> None:
+    count = len(found.lengths)
+    replayed = replay(task.make_sim(count), found)
     wrong = np.flatnonzero(~replayed.success | (replayed.modes != found.modes))
     _require(
         not wrong.size,
-        f"has {wrong.size} of {episodes} demonstrations that fail or take another mode when replayed from their "
+        f"has {wrong.size} of {count} demonstrations{where} that fail or take another mode when replayed from their "
         f"contexts, first number {wrong[:1].tolist()}",
     )
-    inside = (found.modes >= 0) & (found.modes < spec.modes)
-    _require(inside.all(), f"demonstrates a mode outside of 0 to {spec.modes - 1}")
+
+
+def _check_milestones(task: Task, modes: Ints) -> None:
+    """Check that whoever reaches the goal reaches every milestone, in one of its modes."""
+    names = [milestone.name for milestone in task.milestones]
+    _require(len(set(names)) == len(names), f"has a milestone twice: {', '.join(names)}")
+    for one in task.milestones:
+        reached, how = one.judge(modes)
+        _check_array(reached, modes.shape, f"`reached` of the milestone '{one.name}'", "bool")
+        _check_array(how, modes.shape, f"`how` of the milestone '{one.name}'", "int64")
+        _require(reached.all(), f"reaches its goal without the milestone '{one.name}'")
+        inside = (how >= 0) & (how < one.modes)
+        _require(inside.all(), f"reaches the milestone '{one.name}' in a mode outside of 0 to {one.modes - 1}")
 
 
 def _check_presets(task: Task) -> None:
@@ -213,6 +236,7 @@ def _check_presets(task: Task) -> None:
 def _check_scene(task: Task) -> None:
     if task.scene is None or find_spec("matplotlib") is None:
         return
-    names, position = [entry.name for entry in task.spec.observation], task.get_scene().position
-    missing = [name for name in position if name not in names]
+    names, scene = [entry.name for entry in task.spec.observation], task.get_scene()
+    drawn = [*scene.position, *(name for thing in scene.objects for name in thing.position)]
+    missing = [name for name in drawn if name not in names]
     _require(not missing, f"draws the path of {', '.join(missing)}, which is not observed; it has {', '.join(names)}")
