@@ -10,7 +10,17 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError, TaskError
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.aligning.demonstrator import _look, _progress
-from vdd_ros.tasks.aligning.sim import BOX_Z, INSIDE, OUTSIDE, START, STIFFNESS, AligningSim, draw_poses
+from vdd_ros.tasks.aligning.sim import (
+    BOX_Z,
+    INSIDE,
+    OUTSIDE,
+    START,
+    STIFFNESS,
+    TABLE_Z,
+    TIP_BELOW_TCP,
+    AligningSim,
+    draw_poses,
+)
 from vdd_ros.tasks.rollout import replay
 
 pytest.importorskip("mujoco")
@@ -75,6 +85,11 @@ def test_a_rod_in_the_box_pulls_it_along() -> None:
     assert seen[4] == pytest.approx(0.05 - 0.3 * 1.004 * GRAVITY / STIFFNESS, abs=1e-3), "friction holds the rod back"
     assert seen[7] == pytest.approx(seen[4] - 0.035, abs=1e-3), "its wall is 45 mm from its centre, the rod 10 mm thick"
     assert sim.modes()[0] == INSIDE
+
+
+def test_the_table_stops_the_rod() -> None:
+    seen = drive(started(), (0.4, -0.3, 0.0), 60)
+    assert seen[5] - TIP_BELOW_TCP == pytest.approx(TABLE_Z, abs=0.01)
 
 
 def test_a_rod_above_the_box_does_not_touch_it() -> None:

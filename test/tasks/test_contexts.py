@@ -1,6 +1,7 @@
 """Contexts from end to end: demonstrated, kept, replayed from, evaluated from."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,25 @@ def test_given_contexts_are_taken_in_turn(task: Task, tmp_path: Path) -> None:
     assert contexts_of_episodes(task, found, 5)[:, 0] == pytest.approx([0.1, -0.2, 0.1, -0.2, 0.1])
 
 
+def test_arrays_of_contexts_are_checked(task: Task) -> None:
+    assert len(contexts_of_episodes(task, np.int64(2), 3)) == 3
+    for wrong in (np.zeros((0, 1)), np.zeros(3), np.zeros((3, 2))):
+        with pytest.raises(ConfigurationError, match=r"those of 'two-doors' are \(C, 1\), C at least 1"):
+            contexts_of_episodes(task, wrong, 3)
+    with pytest.raises(ConfigurationError, match="all episodes of 'avoiding' start alike, so omit it"):
+        contexts_of_episodes(get_task("avoiding"), np.zeros((3, 1)), 3)
+
+
+@pytest.mark.parametrize("damage", [b"\xff" * 40, b""])
+def test_a_damaged_archive_of_contexts_is_refused(task: Task, tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "contexts.npz"
+    np.savez_compressed(file, start=np.arange(200.0))
+    content = file.read_bytes()
+    file.write_bytes(content[:60] + damage + content[60 + len(damage) :] if damage else content[: len(content) // 2])
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_contexts(file, task.spec)
+
+
 def test_contexts_of_demonstrations_are_taken(task: Task, tmp_path: Path) -> None:
     made = task.demonstrate(4, 0, lambda: None)
     made.save(tmp_path / "D")
@@ -148,6 +168,15 @@ def test_what_holds_no_contexts_is_refused(task: Task, tmp_path: Path, monkeypat
     get_task("avoiding").demonstrate(2, 0, lambda: None).save(tmp_path / "A")
     with pytest.raises(ConfigurationError, match="demonstrations of 'avoiding', whose contexts are not those of 'two-"):
         read_contexts(tmp_path / "A", task.spec)
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(it holds 'readme.txt', which is no array\)"):
+        read_contexts(tmp_path / "other.zip", task.spec)
+    whole = task.demonstrate(4, 0, lambda: None)
+    bare = replace(whole, header=replace(whole.header, context=()), contexts=np.zeros((4, 0)))
+    bare.save(tmp_path / "bare")
+    with pytest.raises(ConfigurationError, match="these demonstrations of 'two-doors' hold no contexts; give ones of"):
+        read_contexts(tmp_path / "bare", task.spec)
     monkeypatch.setattr("vdd_ros.evaluation.contexts.MOST_BYTES", 100)
     np.savez(tmp_path / "large.npz", start=np.zeros(100))
     with pytest.raises(ConfigurationError, match="bytes; at most 100 are read"):

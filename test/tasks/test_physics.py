@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from vdd_ros.cli.main import main
 from vdd_ros.errors import TaskError
+from vdd_ros.tasks import get_task
 from vdd_ros.tasks.physics import Physics, upright, yaw
 
 mujoco = pytest.importorskip("mujoco")
@@ -78,3 +79,38 @@ def test_without_mujoco_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "mujoco", None)
     assert main(["demos", "pushing", "--episodes", "1", "--out", str(tmp_path)]) == 2
     assert "MuJoCo is not installed; the extra 'physics' brings it" in capsys.readouterr().err
+
+
+TASKS = ("aligning", "block_push", "pushing", "stacking")
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("far", [20.0, 1e12, 1e300])
+def test_a_set_point_out_of_reach_ends_its_episode_as_a_failure(name: str, far: float) -> None:
+    """It keeps its last state, and the other episode goes on."""
+    task = get_task(name)
+    sim, contexts = task.make_sim(2), task.draw_contexts(2, 0)
+    sim.reset(contexts)
+    action = np.zeros((2, len(task.spec.action)))
+    last = sim.step(action).observation
+    for _ in range(3):  # a workspace may limit a single step
+        action[0, 0] = far
+        result = sim.step(action)
+    if name == "block_push":
+        assert not result.terminated.any(), "its workspace limits the target"
+        return
+    assert (result.terminated.tolist(), result.success.tolist()) == ([True, False], [False, False])
+    assert np.isfinite(result.observation[1]).all()
+    seen = slice(len(task.spec.action), None)
+    assert result.observation[0, seen] == pytest.approx(last[0, seen], abs=0.05)
+    assert not sim.step(np.zeros_like(action)).terminated[1]
+
+
+def test_an_unstable_copy_keeps_its_state() -> None:
+    physics = Physics(FALL, 2, substeps=10)
+    physics.velocities[0, 0] = 1e300
+    before = physics.positions.copy()
+    failed = physics.advance(np.ones(2, dtype=bool), np.zeros((2, 1)))
+    assert failed.tolist() == [True, False]
+    assert np.array_equal(physics.positions[0], before[0])
+    assert physics.positions[1, 3] < before[1, 3]

@@ -155,6 +155,16 @@ def test_cubes_start_where_d3il_lets_them_and_apart() -> None:
     assert np.hypot(*(drawn[:, :2] - drawn[:, 3:5]).T).min() >= 2 * HALF * np.sqrt(2)
 
 
+def test_partial_success_stays_when_an_episode_has_ended() -> None:
+    """Even if a cube slides on in the last period."""
+    sim = placed(started(), (TARGETS[0][0] + 0.045, TARGETS[0][1]), tuple(TARGETS[1]))
+    sim._physics.velocities[:, sim._physics.joint("red")[1]][0] = (0.6, 0, 0, 0, 0, 0)
+    first = sim.step(STILL)
+    again = sim.step(STILL)
+    assert first.partial is not None and again.partial is not None
+    assert (first.success[0], first.partial[0], again.partial[0]) == (True, 1.0, 1.0)
+
+
 def test_the_tangent_is_limited_as_robot_files_limit_it() -> None:
     assert TAN_LIMIT == entries.TAN_LIMIT
 

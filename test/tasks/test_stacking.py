@@ -136,8 +136,9 @@ def test_a_stack_at_the_target_is_a_success() -> None:
     [
         {"red": (0.0, 0.0, 0.0), "green": (0.0, 0.0, 0.06), "blue": (0.065, 0.0, 0.12)},
         {"red": (0.0, 0.055, 0.0), "green": (0.0, -0.055, 0.0), "blue": (0.0, 0.0, 0.06)},
+        {"red": (0.0, 0.0, 0.0), "green": (0.0, 0.0, 0.06), "blue": (0.0, 0.0, 0.2)},
     ],
-    ids=["beside the target", "not on each other"],
+    ids=["beside the target", "not on each other", "in the air"],
 )
 def test_boxes_that_are_no_stack_are_no_success(places: dict[str, tuple[float, float, float]]) -> None:
     moved = {box: (TARGET[0] + x, TARGET[1] + y, LOW + z) for box, (x, y, z) in places.items()}
@@ -204,6 +205,23 @@ def test_the_demonstrations_succeed_in_each_order_when_replayed(demonstrations: 
     assert demonstrations.lengths.max() < TASK.spec.max_steps
     milestones = score_seeds(TASK, {0: replayed}).pooled.milestones
     assert [score.success_rate for score in milestones.values()] == [1.0, 1.0]
+
+
+def test_the_last_box_is_let_go(demonstrations: DemonstrationSet) -> None:
+    for pairs in demonstrations.episodes():
+        seen, action = demonstrations.observation[pairs][-1], demonstrations.action[pairs][-1]
+        assert action[7] == 0.08
+        assert seen[7] > 0.062, "the fingers leave the box, which is 60 mm wide"
+        assert max(seen[[10, 14, 18]]) < LOW + 2 * 2 * HALF + 0.01
+
+
+def test_a_stack_that_is_held_is_no_success() -> None:
+    x, y = TARGET
+    sim = started()
+    for _ in range(10):
+        sim.step(np.array([[0.0] * 7 + [0.0]]))
+    held = placed(sim, red=(x, y, LOW), green=(x, y, LOW + 0.06), blue=(x, y, LOW + 0.12))
+    assert not held.step(np.array([[0.0] * 7 + [0.0]])).success[0]
 
 
 def test_the_gripper_is_open_or_closed(demonstrations: DemonstrationSet) -> None:

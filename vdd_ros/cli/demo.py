@@ -7,7 +7,7 @@ from vdd_ros.cli.numbers import POSITIVE, SEED, Whole
 from vdd_ros.demo.demo import Demo, policy_files, run_demo
 from vdd_ros.documents import write_json
 from vdd_ros.places import OutputFile, OutputFolder
-from vdd_ros.tasks import SHIPPED_TASK, task_names
+from vdd_ros.tasks import SHIPPED_TASK, get_task, task_names
 
 HELP = "run student and teacher beside a simulated robot over ROS 2"
 
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
+    get_task(args.task)
     files = policy_files(args.policy, args.student, args.teacher, args.shadow, args.task)
     demo = Demo(args.out, files, args.episodes, args.seed, args.speed, args.repeats, args.task)
     demo.check_files()

@@ -100,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
 def _check_arguments(args: argparse.Namespace) -> None:
     if len(set(args.seeds)) < len(args.seeds):
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers")
+    if args.sheet is not None and args.sheet == args.figure:
+        raise ConfigurationError(f"--sheet and --figure are both {args.sheet}; give two files")
     check_result_options(args)
 
 

@@ -89,11 +89,12 @@ class Demo:
 
         Raises:
             ConfigurationError: A policy file does not exist.
-            TaskError: There is no such task, or it has no robot file or no picture.
+            TaskError: There is no such task, it has no robot file or no picture, or it cannot be simulated here.
         """
         task = get_task(self.task)
         task.get_robot_file()
         task.get_scene()
+        task.make_sim(1)  # refuses a machine without its physics
         for name, file in self.files.items():
             if not file.is_file():
                 option = "shadow" if name.startswith("shadow_") else name
@@ -221,7 +222,7 @@ def _print(report: Report, record: DemoRecord, commander: str, missing: list[str
     show(format_report(report))
     show(
         f"\nthe {commander} reached the goal in {record.successes} of {len(record.results)} episodes, "
-        f"along {len(record.modes)} {'route' if len(record.modes) == 1 else 'different routes'}"
+        f"in {len(record.modes)} {'mode' if len(record.modes) == 1 else 'different modes'}"
     )
     show("\n".join(missing) if missing else "every tick is in the record")
 

@@ -1,12 +1,13 @@
 """The contexts from which rollouts start: drawn by the task, or given in a file."""
 
-import zipfile
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import npz
+from vdd_ros.data.formats.npz_members import read_arrays
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.base import Floats, TaskSpec
@@ -26,14 +27,20 @@ def contexts_of_episodes(task: Task, contexts: int | Floats | None, rollouts: in
         rollouts: Number of episodes.
 
     Raises:
-        ConfigurationError: The number is below 1, or contexts are given for a task whose episodes all start alike.
+        ConfigurationError: The number is below 1, the contexts have another shape, or there are any for a task whose
+            episodes all start alike.
     """
-    if isinstance(contexts, int) and (contexts < 1 or not task.spec.context):
+    if isinstance(contexts, Integral) and (contexts < 1 or not task.spec.context):
         raise ConfigurationError(
             f"--contexts is {contexts}; {'it must be at least 1' if task.spec.context else _alike(task.spec)}"
         )
-    if contexts is None or isinstance(contexts, int):
-        contexts = task.draw_contexts(task.test_contexts if contexts is None else contexts, TEST_CONTEXTS_SEED)
+    if contexts is None or isinstance(contexts, Integral):
+        contexts = task.draw_contexts(task.test_contexts if contexts is None else int(contexts), TEST_CONTEXTS_SEED)
+    elif contexts.ndim != 2 or contexts.shape[1] != len(task.spec.context) or not contexts.size:
+        raise ConfigurationError(
+            f"contexts of shape {contexts.shape} are given; those of '{task.spec.name}' are (C, "
+            f"{len(task.spec.context)}), C at least 1{'' if task.spec.context else ': ' + _alike(task.spec)}"
+        )
     return contexts[np.arange(rollouts) % len(contexts)]
 
 
@@ -55,8 +62,9 @@ def read_contexts(path: Path, task: TaskSpec) -> Floats:
         return _of_demonstrations(DemonstrationSet.load(path), path, task)
     names = [entry.name for entry in task.context]
     try:
-        columns = _columns(path)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        columns = read_arrays(path, MOST_BYTES)
+        _check_types(columns)
+    except Exception as error:  # zipfile and numpy raise nearly anything for a damaged archive
         raise ConfigurationError(
             f"--contexts {printable(path)} cannot be read ({printable(error)}); give an .npz archive with the arrays "
             f"{', '.join(names)}, or demonstrations of the task"
@@ -77,6 +85,12 @@ def read_contexts(path: Path, task: TaskSpec) -> Floats:
 
 def _of_demonstrations(demonstrations: DemonstrationSet, path: Path, task: TaskSpec) -> Floats:
     header = demonstrations.header
+    if header.task == task.name and not header.context:
+        raise ConfigurationError(
+            f"--contexts {printable(path)}: these demonstrations of '{task.name}' hold no contexts; give ones of 'vdd "
+            f"demos {task.name}', or an .npz archive with the arrays "
+            f"{', '.join(entry.name for entry in task.context)}"
+        )
     if header.context != task.context:
         raise ConfigurationError(
             f"--contexts {printable(path)} holds demonstrations of '{printable(header.task)}', whose contexts are not "
@@ -85,18 +99,11 @@ def _of_demonstrations(demonstrations: DemonstrationSet, path: Path, task: TaskS
     return _finite(demonstrations.contexts, path)
 
 
-def _columns(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz archive, their sizes checked before they are read."""
-    with zipfile.ZipFile(path) as archive:
-        total = sum(info.file_size for info in archive.infolist())
-    if total > MOST_BYTES:
-        raise ValueError(f"its arrays have {total:,} bytes; at most {MOST_BYTES:,} are read")
-    with np.load(path, allow_pickle=False) as found:
-        columns = {name: found[name] for name in found.files}
+def _check_types(columns: dict[str, np.ndarray]) -> None:
+    """Raise ValueError if an array does not hold real numbers."""
     for name, values in columns.items():
         if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
             raise ValueError(f"'{printable(name)}' is of the type {values.dtype}, no real number")
-    return columns
 
 
 def _finite(contexts: Floats, path: Path) -> Floats:

@@ -85,8 +85,8 @@ class TaskSim(Protocol):
         The same context starts the same episode: a simulation draws nothing itself.
 
         Args:
-            contexts: (N, c) entries as in `spec.context`; rows of running episodes are ignored. None only if c is 0.
-                `check_contexts` checks them.
+            contexts: (N, c) entries as in `spec.context`; rows of running episodes are not used, but must be finite
+                too. None only if c is 0. `check_contexts` checks them.
             which: (N,) the episodes that start; None: all.
 
         Returns:

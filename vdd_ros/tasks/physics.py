@@ -9,6 +9,8 @@ from vdd_ros.tasks.base import Bools, Floats
 OLDEST, NEWEST = (3, 3), (3, 11)
 """The oldest and the newest release of MuJoCo that the tasks work with."""
 
+FARTHEST = 10.0
+"""Largest set point that is simulated, in m or rad; any farther one is nonsense, and makes simulations unstable."""
 _INSTALL = "pip install 'vdd_ros[physics]'"
 
 
@@ -38,6 +40,7 @@ class Physics:
         self._model = mujoco.MjModel.from_xml_string(scene)
         self._data = mujoco.MjData(self._model)
         self._substeps = substeps
+        self._period_s = substeps * self._model.opt.timestep
         self._rollout = rollout.Rollout(nthread=0)
         size = mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_FULLPHYSICS)
         first = mujoco.mj_stateSize(self._model, mujoco.mjtState.mjSTATE_TIME)
@@ -58,15 +61,25 @@ class Physics:
         """Return the copies where `which`, (N,), is true to the start of the scene, at rest."""
         self._state[which] = self._start
 
-    def advance(self, which: Bools, control: Floats) -> None:
-        """Simulate one control period of the copies where `which`, (N,), is true, under a constant control (N, nu)."""
-        chosen = np.flatnonzero(which)
+    def advance(self, which: Bools, control: Floats) -> Bools:
+        """Simulate one control period of the copies where `which`, (N,), is true, under a constant control (N, nu).
+
+        Returns:
+            (N,) the copies that could not be simulated and stay as they are: their control is beyond `FARTHEST`, or the
+            simulation became unstable, after which MuJoCo would start the scene anew.
+        """
+        failed = which & (np.abs(control) > FARTHEST).any(axis=1)
+        chosen = np.flatnonzero(which & ~failed)
         if not chosen.size:
-            return
+            return failed
         states, _ = self._rollout.rollout(
             self._model, self._data, self._state[chosen], control[chosen, None], nstep=self._substeps
         )
-        self._state[chosen] = states[:, -1]
+        passed = states[:, -1, 0] - self._state[chosen, 0]  # time comes first
+        stable = np.isfinite(states[:, -1]).all(axis=1) & (abs(passed - self._period_s) < 0.5 * self._period_s)
+        self._state[chosen[stable]] = states[stable, -1]
+        failed[chosen[~stable]] = True
+        return failed
 
 
 _DOFS = {1: 1, 4: 3, 7: 6}

@@ -42,11 +42,13 @@ class Milestone:
         modes: Number of ways to reach it, the base of its entropy.
         judge: (N,) codes of `TaskSim.modes` at the end of N rollouts -> (N,) whether each reached it, (N,) how: 0 to
             `modes` - 1 where it did.
+        published: Success rates from the literature by method, as `vdd benchmark` names methods.
     """
 
     name: str
     modes: int
     judge: Callable[[Ints], tuple[Bools, Ints]]
+    published: Mapping[str, Published] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,13 @@ class Task:
             raise TaskError(
                 f"the task '{name}' has {self.spec.modes} modes and names for {len(self.mode_names)}; name all or none"
             )
+        for kind, parts in (("style", self.styles), ("milestone", {one.name: one.judge for one in self.milestones})):
+            for part, value in parts.items():
+                if not callable(value):
+                    raise TaskError(
+                        f"the task '{name}' has the {kind} '{printable(part)}' {printable(repr(value), 100)}; give a "
+                        "function"
+                    )
         if NO_PRESET in self.presets:
             raise TaskError(f"the task '{name}' has a preset '{NO_PRESET}', which stands for no preset; rename it")
         if self.default_preset is not None and self.default_preset not in self.presets:

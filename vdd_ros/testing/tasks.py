@@ -161,6 +161,8 @@ def _check_time_limit(task: Task, contexts: Floats) -> None:
     _require(np.array_equal(frozen.observation, result.observation), "moves an ended episode; freeze it")
     _require(not frozen.truncated.any(), "truncates an ended episode; only the step that ends it may do so")
     _require(np.array_equal(frozen.success, result.success), "changes the success of an ended episode")
+    if frozen.partial is not None and result.partial is not None:
+        _require(np.array_equal(frozen.partial, result.partial), "changes the partial success of an ended episode")
 
 
 def _check_demonstrations(task: Task, episodes: int, seed: int) -> None:

@@ -7,13 +7,11 @@ are read, but not for mapped ones; the SHA-256 of the set covers all.
 """
 
 import json
-import math
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from vdd_ros.data.demonstrations import DTYPES, FILE_NAME, DemonstrationSet, Header
 from vdd_ros.data.foreign import OWN, OWN_ARRAYS, describe
 from vdd_ros.data.formats.format import Format
+from vdd_ros.data.formats.npz_members import Member, look, read_member
 from vdd_ros.documents import JsonObject, parse_json
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.features import DTYPES as FEATURE_DTYPES
@@ -46,20 +45,6 @@ _MAPPED = ("observation", "action")
 MAX_HEADER_BYTES = 1 << 20
 MAX_ENTRIES = 4_096
 MAX_TEXT = 200
-_MAX_NPY_HEADER = 4_096
-
-
-class _Member(NamedTuple):
-    """The header of an array."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    offset: int | None
-    """Offset of its first number in the file, if it can be mapped."""
-
-    @property
-    def bytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def probe(path: Path) -> bool:
@@ -175,16 +160,16 @@ def read_file(file: Path) -> tuple[JsonObject, dict[str, NDArray[Any]]]:
     with zipfile.ZipFile(file) as archive:
         members = {name: _look(archive, name) for name in _names(archive)}
         _check_types(members)
-        header = parse_json(str(_read(archive, "header")), f"the header of '{file}'", DemonstrationError)
+        header = parse_json(str(read_member(archive, "header")), f"the header of '{file}'", DemonstrationError)
         if not isinstance(header, dict):
             raise ValueError("its header is not a JSON object")
         _check_shapes(members)
-        lengths = _read(archive, "lengths")
+        lengths = read_member(archive, "lengths")
         pairs = members["observation"].shape[0]
         if not len(lengths) or lengths.min() < 1 or lengths.max() > pairs or lengths.sum() != pairs:
             raise ValueError(f"its lengths do not add up to its {pairs:,} pairs, or one is below 1")
         arrays = {
-            name: _read(archive, name) if member.offset is None else _map(file, member)
+            name: read_member(archive, name) if member.offset is None else _map(file, member)
             for name, member in members.items()
             if name not in ("header", "lengths")
         }
@@ -210,6 +195,10 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
     ]
 
 
+def _look(archive: zipfile.ZipFile, name: str) -> Member:
+    return look(archive, name, mapped_from=MAPPED_FROM if _may_be_mapped(name) else None)
+
+
 def _may_be_mapped(name: str) -> bool:
     return name in _MAPPED or _ARRAY.fullmatch(name) is not None
 
@@ -222,49 +211,11 @@ def _named(features: Sequence[Feature], found: dict[str, NDArray[Any]]) -> dict[
     return {feature.name: found.pop(f"array_{index}") for index, feature in enumerate(features)}
 
 
-@contextmanager
-def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes]]:
-    info = archive.getinfo(f"{name}.npy")
-    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"'{name}' is encrypted or packed in a way unknown to numpy")
-    with archive.open(info) as stream:
-        yield stream
-
-
-def _look(archive: zipfile.ZipFile, name: str) -> _Member:
-    """Read the header of an array; raises ValueError if the archive holds another number of bytes."""
-    with _opened(archive, name) as stream:
-        version = np.lib.format.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"'{name}' has version {version} of numpy's format, not 1 or 2")
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream, max_header_size=_MAX_NPY_HEADER)
-        member = _Member(shape, dtype, None)
-        if member.dtype.hasobject:
-            raise ValueError(f"'{name}' holds Python objects, which are never loaded")
-        info = archive.getinfo(f"{name}.npy")
-        there = info.file_size - stream.tell()
-        if min(shape, default=0) < 0 or member.bytes != there:
-            raise ValueError(f"'{name}' states the shape {shape}, but has {there:,} bytes")
-        is_stored = info.compress_type == zipfile.ZIP_STORED
-        if _may_be_mapped(name) and is_stored and not fortran and there >= MAPPED_FROM:
-            return member._replace(offset=_begin(Path(str(archive.filename)), info) + stream.tell())
-    return member
-
-
-def _begin(path: Path, info: zipfile.ZipInfo) -> int:
-    """Return the offset of a stored member's data in the file: after its own header of 30 bytes and two texts."""
-    with path.open("rb") as file:
-        file.seek(info.header_offset)
-        fixed = file.read(30)
-    return info.header_offset + 30 + int.from_bytes(fixed[26:28], "little") + int.from_bytes(fixed[28:30], "little")
-
-
-def _map(file: Path, member: _Member) -> NDArray[Any]:
+def _map(file: Path, member: Member) -> NDArray[Any]:
     return np.memmap(file, dtype=member.dtype, mode="r", offset=member.offset or 0, shape=member.shape)
 
 
-def _check_types(members: dict[str, _Member]) -> None:
+def _check_types(members: dict[str, Member]) -> None:
     for name, member in members.items():
         wanted = ARRAYS.get(name)
         if wanted is None:
@@ -282,7 +233,7 @@ def _check_types(members: dict[str, _Member]) -> None:
         )
 
 
-def _check_shapes(members: dict[str, _Member]) -> None:
+def _check_shapes(members: dict[str, Member]) -> None:
     shapes = {name: member.shape for name, member in members.items()}
     if [len(shapes[name]) for name in ("observation", "action", "lengths", "modes")] != [2, 2, 1, 1]:
         raise ValueError("observation and action must have two axes, lengths and modes one")
@@ -292,12 +243,6 @@ def _check_shapes(members: dict[str, _Member]) -> None:
         raise ValueError(f"it has {shapes['lengths'][0]:,} lengths, but {shapes['modes'][0]:,} modes")
     if (contexts := shapes.get("contexts")) is not None and (len(contexts) != 2 or contexts[:1] != shapes["lengths"]):
         raise ValueError(f"it has {shapes['lengths'][0]:,} episodes, but contexts of shape {contexts}")
-
-
-def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with _opened(archive, name) as stream:
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False, max_header_size=_MAX_NPY_HEADER)
-    return array
 
 
 def read_header(fields: JsonObject) -> Header:

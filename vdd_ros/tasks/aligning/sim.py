@@ -76,7 +76,7 @@ SCENE = f"""
     <position kp="{STIFFNESS}"/>
   </default>
   <worldbody>
-    <geom name="table" type="plane" pos="0.5 0 {TABLE_Z}" size="1 1 0.1" contype="1" conaffinity="2"/>
+    <geom name="table" type="plane" pos="0.5 0 {TABLE_Z}" size="1 1 0.1" contype="1" conaffinity="3"/>
     <body name="rod" gravcomp="1">
       <joint name="rod_x" type="slide" axis="1 0 0" damping="{DAMPING}"/>
       <joint name="rod_y" type="slide" axis="0 1 0" damping="{DAMPING}"/>
@@ -119,7 +119,7 @@ class AligningSim:
         self._desired = np.zeros((count, 3))
         self._seen = np.zeros((count, 10))
         self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success = np.zeros((2, count), dtype=bool)
+        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -132,7 +132,7 @@ class AligningSim:
         self._target[chosen] = target[chosen]
         self._desired[chosen] = START
         self._steps[chosen] = 0
-        for flag in (self._ended, self._success):
+        for flag in (self._ended, self._success, self._failed):
             flag[chosen] = False
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
@@ -149,11 +149,12 @@ class AligningSim:
         self._seen[running] = self._look()[running]
         reached = running & self._aligned()
         self._steps += running
-        self._physics.advance(running, self._desired)
-        truncated = running & ~reached & (self._steps >= SPEC.max_steps)
+        failed = self._physics.advance(running, self._desired) & ~reached
+        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
         self._success |= reached
-        self._ended |= reached | truncated
-        return StepResult(self._observe(), self._success.copy(), truncated, self._success.copy())
+        self._failed |= failed
+        self._ended |= reached | failed | truncated
+        return StepResult(self._observe(), self._success | self._failed, truncated, self._success.copy())
 
     def modes(self) -> Ints:
         """Return where the rod is, (N,): `INSIDE` or `OUTSIDE` of the box."""

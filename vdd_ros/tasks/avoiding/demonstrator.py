@@ -142,7 +142,7 @@ def demonstrate_route(
         human: With a `HumanHand`.
 
     Returns:
-        Observations (T, 4) and actions (T, 2) in m, T at most 200.
+        Observations (T, 4) and actions (T, 2) in m, T at most 200, or 250 of a `HumanHand`.
 
     Raises:
         DemonstrationError: No attempt succeeded, which is a bug of the demonstrator.

@@ -111,8 +111,9 @@ class BlockPushSim:
         self._squares = np.zeros((count, 2, 2))
         self._visited = np.zeros((count, 2, 2), dtype=bool)
         self._first = np.full(count, _NONE, dtype=np.int64)
+        self._partial = np.zeros(count)
         self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success = np.zeros((2, count), dtype=bool)
+        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -129,8 +130,8 @@ class BlockPushSim:
         self._target[chosen] = START
         self._visited[chosen] = self._near()[chosen]
         self._first[chosen] = _NONE
-        self._steps[chosen] = 0
-        for flag in (self._ended, self._success):
+        self._steps[chosen] = self._partial[chosen] = 0
+        for flag in (self._ended, self._success, self._failed):
             flag[chosen] = False
         return self._observe()
 
@@ -139,19 +140,21 @@ class BlockPushSim:
         running = ~self._ended
         check_action(self.spec, action, running)
         self._target[running] = np.clip(self._target[running] + action[running], *WORKSPACE.T)
-        self._physics.advance(running, self._target)
+        failed = self._physics.advance(running, self._target)
         self._steps += running
         near = self._near()
         new = near & ~self._visited & running[:, None, None]
         self._note_first(new)
         self._visited |= new
-        reached = running & _solved(near)
-        truncated = running & ~reached & (self._steps >= SPEC.max_steps)
+        reached = running & ~failed & _solved(near)
+        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
         self._success |= reached
-        self._ended |= reached | truncated
+        self._failed |= failed
+        self._ended |= reached | failed | truncated
         reward = np.where(reached, BOTH, FIRST * new.sum(axis=(1, 2)))
-        partial = np.where(self._success, 1.0, 0.5 * near.any(axis=(1, 2)))
-        return StepResult(self._observe(), self._success.copy(), truncated, self._success.copy(), reward, partial)
+        self._partial[running] = np.where(reached, 1.0, 0.5 * near.any(axis=(1, 2)))[running]
+        ended, partial = self._success | self._failed, self._partial.copy()
+        return StepResult(self._observe(), ended, truncated, self._success.copy(), reward, partial)
 
     def modes(self) -> Ints:
         """Return the mode of each episode so far, (N,): 0 to 3 once both blocks are where it says, or `NO_MODE`."""

@@ -117,8 +117,9 @@ class PushingSim:
         self._desired = np.zeros((count, 2))
         self._seen = np.zeros((count, len(SPEC.observation) - 2))
         self._first, self._mode = np.full((2, count), NO_PAIR, dtype=np.int64)
+        self._partial = np.zeros(count)
         self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success = np.zeros((2, count), dtype=bool)
+        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -133,8 +134,8 @@ class PushingSim:
             positions[chosen, columns] = placed[chosen]
         self._desired[chosen] = START
         self._first[chosen] = self._mode[chosen] = NO_PAIR
-        self._steps[chosen] = 0
-        for flag in (self._ended, self._success):
+        self._steps[chosen] = self._partial[chosen] = 0
+        for flag in (self._ended, self._success, self._failed):
             flag[chosen] = False
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
@@ -151,14 +152,16 @@ class PushingSim:
         self._seen[running] = self._look()[running]
         near = self._near()
         self._note_pairs(near, running)
+        self._partial[running] = _delivered(near)[running]
         self._steps += running
         reached = running & _solved(near)
-        self._physics.advance(running, self._desired)
-        truncated = running & ~reached & (self._steps >= SPEC.max_steps)
+        failed = self._physics.advance(running, self._desired) & ~reached
+        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
         self._success |= reached
-        self._ended |= reached | truncated
+        self._failed |= failed
+        self._ended |= reached | failed | truncated
         return StepResult(
-            self._observe(), self._success.copy(), truncated, self._success.copy(), partial=_delivered(near)
+            self._observe(), self._success | self._failed, truncated, self._success.copy(), partial=self._partial.copy()
         )
 
     def modes(self) -> Ints:

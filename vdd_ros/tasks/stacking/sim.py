@@ -1,7 +1,6 @@
 """Stacking: a Panda stacks three boxes on a target, in any order, commanded by its joints (D3IL).
 
-Geometry, masses, friction, timing and the tests of success and mode are those of D3IL's stacking task; see
-docs/tasks.md.
+Geometry, masses, rate, observation and modes are those of D3IL's stacking task; docs/tasks.md has the differences.
 """
 
 from itertools import permutations
@@ -47,6 +46,8 @@ REACHED_M = 0.06
 """Horizontal distance of a box from the target at which it counts."""
 STACKED_M = 0.03
 """Least difference in height between any two boxes of a stack."""
+LOOSE_M = 0.01
+"""How much higher than its own size above another one a box may be in a stack."""
 OPEN_FROM_M = 0.075
 """A command above this width opens the gripper, any other one closes it."""
 TABLE_Z = -0.019
@@ -76,7 +77,7 @@ SCENE = f"""
   <option timestep="{SUBSTEP_S}" integrator="implicitfast" cone="elliptic" impratio="10"/>
   <default><geom friction="1 0.005 0.0001" condim="4"/></default>
   <worldbody>
-    <geom name="table" type="plane" pos="0.5 0 {TABLE_Z}" size="1 1 0.1" contype="1" conaffinity="2"/>
+    <geom name="table" type="plane" pos="0.5 0 {TABLE_Z}" size="1 1 0.1" contype="1" conaffinity="3"/>
     {arm()}
     {"".join(map(_box, BOXES))}
   </worldbody>
@@ -105,7 +106,7 @@ class StackingSim:
         self._seen = np.zeros((count, len(SPEC.observation) - len(JOINTS)))
         self._sequence = np.full((count, len(BOXES)), -1, dtype=np.int64)
         self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success = np.zeros((2, count), dtype=bool)
+        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -123,7 +124,7 @@ class StackingSim:
         self._control[chosen] = (*HOME, OPEN_M, OPEN_M)
         self._sequence[chosen] = -1
         self._steps[chosen] = 0
-        for flag in (self._ended, self._success):
+        for flag in (self._ended, self._success, self._failed):
             flag[chosen] = False
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
@@ -142,15 +143,16 @@ class StackingSim:
         self._seen[running] = self._look()[running]
         places = self._places()
         self._note_box(places, running)
-        reached = running & _stacked(places)
+        reached = running & _stacked(places) & (self._seen[:, 0] > OPEN_FROM_M)
         self._steps += running
-        self._physics.advance(running, self._control)
-        truncated = running & ~reached & (self._steps >= SPEC.max_steps)
+        failed = self._physics.advance(running, self._control) & ~reached
+        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
         self._success |= reached
-        self._ended |= reached | truncated
+        self._failed |= failed
+        self._ended |= reached | failed | truncated
         partial = (self._sequence >= 0).mean(axis=1)
         return StepResult(
-            self._observe(), self._success.copy(), truncated, self._success.copy(), partial=np.asarray(partial)
+            self._observe(), self._success | self._failed, truncated, self._success.copy(), partial=np.asarray(partial)
         )
 
     def modes(self) -> Ints:
@@ -198,9 +200,10 @@ def _apart(places: Floats) -> Floats:
 
 
 def _stacked(places: Floats) -> Bools:
-    """Return whether all boxes are at the target, one above the other."""
-    heights = np.sort(places[..., 2], axis=1)
-    return np.asarray((_apart(places) <= REACHED_M).all(axis=1) & (np.diff(heights, axis=1) > STACKED_M).all(axis=1))
+    """Return whether all boxes are at the target, one on the other."""
+    rises = np.diff(np.sort(places[..., 2], axis=1), axis=1)
+    on_each_other = (rises > STACKED_M) & (rises < 2 * HALF + LOOSE_M)
+    return np.asarray((_apart(places) <= REACHED_M).all(axis=1) & on_each_other.all(axis=1))
 
 
 def draw_boxes(count: int, random: np.random.Generator) -> Floats:
