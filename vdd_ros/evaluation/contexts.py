@@ -1,6 +1,5 @@
 """The contexts from which rollouts start: drawn by the task, or given in a file."""
 
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ TEST_CONTEXTS_SEED = 0
 MOST_BYTES = 64 << 20
 
 
-def contexts_of_episodes(task: Task, contexts: int | Floats | None, rollouts: int) -> Floats:
+def contexts_of_episodes(task: Task, contexts: int | np.integer | Floats | None, rollouts: int) -> Floats:
     """Return the context of each episode, (rollouts, c): episode i starts from context i mod their number.
 
     Args:
@@ -30,12 +29,14 @@ def contexts_of_episodes(task: Task, contexts: int | Floats | None, rollouts: in
         ConfigurationError: The number is below 1, the contexts have another shape, or there are any for a task whose
             episodes all start alike.
     """
-    if isinstance(contexts, Integral) and (contexts < 1 or not task.spec.context):
+    if contexts is None:
+        contexts = task.test_contexts
+    elif isinstance(contexts, int | np.integer) and (contexts < 1 or not task.spec.context):
         raise ConfigurationError(
             f"--contexts is {contexts}; {'it must be at least 1' if task.spec.context else _alike(task.spec)}"
         )
-    if contexts is None or isinstance(contexts, Integral):
-        contexts = task.draw_contexts(task.test_contexts if contexts is None else int(contexts), TEST_CONTEXTS_SEED)
+    if isinstance(contexts, int | np.integer):
+        contexts = task.draw_contexts(int(contexts), TEST_CONTEXTS_SEED)
     elif contexts.ndim != 2 or contexts.shape[1] != len(task.spec.context) or not contexts.size:
         raise ConfigurationError(
             f"contexts of shape {contexts.shape} are given; those of '{task.spec.name}' are (C, "
