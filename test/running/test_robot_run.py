@@ -303,8 +303,8 @@ def test_packages_that_the_nodes_would_lack_are_told_before_anything_starts(
 @pytest.mark.parametrize(
     ("made_for", "words"),
     [
-        (None, "does not name its task; name the simulated one: --sim TASK, one of avoiding, example_arm"),
-        ("my_robot", "was made for 'my_robot', which has no simulation; there are avoiding, example_arm"),
+        (None, "does not name its task; name the simulated one: --sim TASK, one of aligning, avoiding, block_push, example_arm"),
+        ("my_robot", "was made for 'my_robot', which has no simulation; there are aligning, avoiding, block_push, example_arm"),
     ],
 )
 def test_a_policy_without_a_simulation_is_refused(

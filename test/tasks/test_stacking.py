@@ -212,7 +212,7 @@ def test_the_last_box_is_let_go(demonstrations: DemonstrationSet) -> None:
         seen, action = demonstrations.observation[pairs][-1], demonstrations.action[pairs][-1]
         assert action[7] == 0.08
         assert seen[7] > 0.062, "the fingers leave the box, which is 60 mm wide"
-        assert max(seen[[10, 14, 18]]) < LOW + 2 * 2 * HALF + 0.01
+        assert max(seen[[10, 14, 18]]) < LOW + 2 * (2 * HALF + 0.01), "each lies on another one"
 
 
 def test_a_stack_that_is_held_is_no_success() -> None:
