@@ -300,11 +300,14 @@ def test_packages_that_the_nodes_would_lack_are_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
+SIMULATED = "aligning, avoiding, block_push, example_arm, pushing, stacking"
+
+
 @pytest.mark.parametrize(
     ("made_for", "words"),
     [
-        (None, "does not name its task; name the simulated one: --sim TASK, one of aligning, avoiding, block_push, example_arm"),
-        ("my_robot", "was made for 'my_robot', which has no simulation; there are aligning, avoiding, block_push, example_arm"),
+        (None, f"does not name its task; name the simulated one: --sim TASK, one of {SIMULATED}"),
+        ("my_robot", f"was made for 'my_robot', which has no simulation; there are {SIMULATED}"),
     ],
 )
 def test_a_policy_without_a_simulation_is_refused(
