@@ -235,3 +235,12 @@ def test_misuse_is_refused() -> None:
         started().step(np.zeros((1, 2)))
     with pytest.raises(DemonstrationError, match="0 demonstrations"):
         TASK.demonstrate(0, 0, lambda: None)
+
+
+def test_a_context_in_which_the_hand_always_fails_is_replaced() -> None:
+    """That of number 9 of seed 0, which is still made in its order."""
+    made = TASK.demonstrate_part(range(9, 10), 0, lambda: None) if TASK.demonstrate_part else None
+    assert made is not None
+    first = draw_boxes(1, np.random.default_rng([0, 9]))
+    assert not np.array_equal(made.contexts, first)
+    assert made.modes.tolist() == [3]

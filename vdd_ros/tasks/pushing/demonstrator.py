@@ -18,6 +18,8 @@ from vdd_ros.tasks.gamepad import Gamepad
 from vdd_ros.tasks.pushing.sim import HALF, PAIRS, ROD_RADIUS, SPEC, TARGETS, PushingSim, draw_cubes
 
 MAX_TRIES = 50
+TRIES_A_CONTEXT = 10
+"""Attempts from one context, after which another one is drawn."""
 ROUND = HALF * np.sqrt(2.0) + ROD_RADIUS
 """Distance from a cube's centre, in m, at which the rod does not touch it however it is turned."""
 BEHIND = ROUND + 0.015
@@ -203,10 +205,12 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
     modes = np.array([number % SPEC.modes for number in numbers], dtype=np.int64)
     contexts = np.concatenate([draw_cubes(1, stream) for stream in streams])
     found: list[tuple[Floats, Floats] | None] = [None] * len(streams)
-    for _ in range(MAX_TRIES):
+    for tried in range(MAX_TRIES):
         open_rows = [row for row, episode in enumerate(found) if episode is None]
         if not open_rows:
             break
+        if tried and tried % TRIES_A_CONTEXT == 0:
+            contexts[open_rows] = np.concatenate([draw_cubes(1, streams[row]) for row in open_rows])
         hands = [Hand(int(modes[row]), streams[row]) for row in open_rows]
         for row, episode in zip(open_rows, _attempt(hands, contexts[open_rows], modes[open_rows]), strict=True):
             found[row] = episode

@@ -19,6 +19,8 @@ from vdd_ros.tasks.stacking.kinematics import Kinematics
 from vdd_ros.tasks.stacking.sim import BOXES, HALF, HOME, ORDERS, SPEC, TABLE_Z, TARGET, StackingSim, draw_boxes
 
 MAX_TRIES = 50
+TRIES_A_CONTEXT = 10
+"""Attempts from one context, after which another one is drawn."""
 GRIP_STEPS = 14
 RELEASE_STEPS = 10
 TURN_STEP = 0.05
@@ -201,10 +203,12 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
     contexts = np.concatenate([draw_boxes(1, stream) for stream in streams])
     kinematics = Kinematics()
     found: list[tuple[Floats, Floats] | None] = [None] * len(streams)
-    for _ in range(MAX_TRIES):
+    for tried in range(MAX_TRIES):
         open_rows = [row for row, episode in enumerate(found) if episode is None]
         if not open_rows:
             break
+        if tried and tried % TRIES_A_CONTEXT == 0:
+            contexts[open_rows] = np.concatenate([draw_boxes(1, streams[row]) for row in open_rows])
         hands = [Hand(int(modes[row]), streams[row], kinematics) for row in open_rows]
         for row, episode in zip(open_rows, attempt(hands, contexts[open_rows], modes[open_rows]), strict=True):
             found[row] = episode
