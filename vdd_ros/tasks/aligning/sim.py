@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
+from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.physics import Physics, upright
 
 _PLACE = tuple("xyz")
@@ -118,8 +119,7 @@ class AligningSim:
         self._target = np.zeros((count, 7))
         self._desired = np.zeros((count, 3))
         self._seen = np.zeros((count, 10))
-        self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
+        self._endings = Endings(count, SPEC.max_steps)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -131,9 +131,7 @@ class AligningSim:
         self._physics.positions[chosen, self._box] = box[chosen]
         self._target[chosen] = target[chosen]
         self._desired[chosen] = START
-        self._steps[chosen] = 0
-        for flag in (self._ended, self._success, self._failed):
-            flag[chosen] = False
+        self._endings.reset(chosen)
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
 
@@ -143,18 +141,14 @@ class AligningSim:
         As in D3IL the observation holds the new desired position and everything else as it was BEFORE the period, and
         success is tested on that, so that a finished episode runs for one more period.
         """
-        running = ~self._ended
+        running = self._endings.running
         check_action(self.spec, action, running)
         self._desired[running] += action[running]
         self._seen[running] = self._look()[running]
         reached = running & self._aligned()
-        self._steps += running
-        failed = self._physics.advance(running, self._desired) & ~reached
-        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
-        self._success |= reached
-        self._failed |= failed
-        self._ended |= reached | failed | truncated
-        return StepResult(self._observe(), self._success | self._failed, truncated, self._success.copy())
+        failed = self._physics.advance(running, self._desired)
+        truncated = self._endings.note(reached, failed)
+        return StepResult(self._observe(), self._endings.terminated, truncated, self._endings.success.copy())
 
     def modes(self) -> Ints:
         """Return where the rod is, (N,): `INSIDE` or `OUTSIDE` of the box."""

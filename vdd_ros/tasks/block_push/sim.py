@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
+from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.physics import Physics, upright, yaw
 
 BLOCKS = ("block1", "block2")
@@ -112,8 +113,7 @@ class BlockPushSim:
         self._visited = np.zeros((count, 2, 2), dtype=bool)
         self._first = np.full(count, _NONE, dtype=np.int64)
         self._partial = np.zeros(count)
-        self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
+        self._endings = Endings(count, SPEC.max_steps)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -130,31 +130,26 @@ class BlockPushSim:
         self._target[chosen] = START
         self._visited[chosen] = self._near()[chosen]
         self._first[chosen] = _NONE
-        self._steps[chosen] = self._partial[chosen] = 0
-        for flag in (self._ended, self._success, self._failed):
-            flag[chosen] = False
+        self._partial[chosen] = 0
+        self._endings.reset(chosen)
         return self._observe()
 
     def step(self, action: Floats) -> StepResult:
         """Move the tool's target by `action`, (N, 2) in m, within the workspace, and simulate one control period."""
-        running = ~self._ended
+        running = self._endings.running
         check_action(self.spec, action, running)
         self._target[running] = np.clip(self._target[running] + action[running], *WORKSPACE.T)
         failed = self._physics.advance(running, self._target)
-        self._steps += running
         near = self._near()
         new = near & ~self._visited & running[:, None, None]
         self._note_first(new)
         self._visited |= new
         reached = running & ~failed & _solved(near)
-        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
-        self._success |= reached
-        self._failed |= failed
-        self._ended |= reached | failed | truncated
+        truncated = self._endings.note(reached, failed)
         reward = np.where(reached, BOTH, FIRST * new.sum(axis=(1, 2)))
         self._partial[running] = np.where(reached, 1.0, 0.5 * near.any(axis=(1, 2)))[running]
-        ended, partial = self._success | self._failed, self._partial.copy()
-        return StepResult(self._observe(), ended, truncated, self._success.copy(), reward, partial)
+        ended, partial = self._endings.terminated, self._partial.copy()
+        return StepResult(self._observe(), ended, truncated, self._endings.success.copy(), reward, partial)
 
     def modes(self) -> Ints:
         """Return the mode of each episode so far, (N,): 0 to 3 once both blocks are where it says, or `NO_MODE`."""

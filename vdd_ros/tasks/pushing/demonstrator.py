@@ -12,14 +12,11 @@ from enum import Enum
 import numpy as np
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import DemonstrationError
-from vdd_ros.tasks.base import Floats, Ints, check_episodes
+from vdd_ros.tasks.attempts import HandDemonstrator
+from vdd_ros.tasks.base import Floats, check_episodes
 from vdd_ros.tasks.gamepad import Gamepad
 from vdd_ros.tasks.pushing.sim import HALF, PAIRS, ROD_RADIUS, SPEC, TARGETS, PushingSim, draw_cubes
 
-MAX_TRIES = 50
-TRIES_A_CONTEXT = 10
-"""Attempts from one context, after which another one is drawn."""
 ROUND = HALF * np.sqrt(2.0) + ROD_RADIUS
 """Distance from a cube's centre, in m, at which the rod does not touch it however it is turned."""
 BEHIND = ROUND + 0.015
@@ -201,58 +198,8 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
     Raises:
         DemonstrationError: No attempt at an episode succeeded, which is a bug of the demonstrator.
     """
-    streams = [np.random.default_rng([seed, number]) for number in numbers]
-    modes = np.array([number % SPEC.modes for number in numbers], dtype=np.int64)
-    contexts = np.concatenate([draw_cubes(1, stream) for stream in streams])
-    found: list[tuple[Floats, Floats] | None] = [None] * len(streams)
-    for tried in range(MAX_TRIES):
-        open_rows = [row for row, episode in enumerate(found) if episode is None]
-        if not open_rows:
-            break
-        if tried and tried % TRIES_A_CONTEXT == 0:
-            contexts[open_rows] = np.concatenate([draw_cubes(1, streams[row]) for row in open_rows])
-        hands = [Hand(int(modes[row]), streams[row]) for row in open_rows]
-        for row, episode in zip(open_rows, _attempt(hands, contexts[open_rows], modes[open_rows]), strict=True):
-            found[row] = episode
-            if episode is not None:
-                progress()
-    episodes = [episode for episode in found if episode is not None]
-    if len(episodes) < len(found):
-        number = numbers[found.index(None)]
-        raise DemonstrationError(
-            f"demonstration {number} of seed {seed} did not succeed in {MAX_TRIES} tries; please report this"
-        )
-    lengths = np.array([len(action) for _, action in episodes], dtype=np.int64)
-    observation, action = (np.concatenate(parts) for parts in zip(*episodes, strict=True))
-    return DemonstrationSet(
-        SPEC.header("scripted gamepad demonstrator", seed), observation, action, lengths, modes, contexts
-    )
-
-
-def _attempt(hands: list[Hand], contexts: Floats, modes: Ints) -> list[tuple[Floats, Floats] | None]:
-    """Return the observations (T, 10) and actions (T, 2) of each hand's attempt, or None where it failed."""
-    sim = PushingSim(len(hands))
-    observation = sim.reset(contexts)
-    running, lengths = np.ones(len(hands), dtype=bool), np.zeros(len(hands), dtype=np.int64)
-    observations, actions = [], []
-    while running.any():
-        action = np.array(
-            [
-                hand.act(row) if runs else np.zeros(2)
-                for hand, row, runs in zip(hands, observation, running, strict=True)
-            ]
-        )
-        observations.append(observation)
-        actions.append(action)
-        result = sim.step(action)
-        observation = result.observation
-        lengths += running
-        running &= ~(result.terminated | result.truncated)
-    good = result.success & (sim.modes() == modes)
-    seen, done = np.stack(observations, axis=1), np.stack(actions, axis=1)
-    return [
-        (seen[row, :length], done[row, :length]) if good[row] else None for row, length in enumerate(lengths.tolist())
-    ]
+    hands = HandDemonstrator(SPEC, "scripted gamepad demonstrator", PushingSim, draw_cubes, Hand)
+    return hands.demonstrate(numbers, seed, progress)
 
 
 def demonstrate(episodes: int, seed: int, progress: Callable[[], None] = lambda: None) -> DemonstrationSet:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
+from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.physics import Physics, upright, yaw
 
 COLOURS = ("red", "green")
@@ -118,8 +119,7 @@ class PushingSim:
         self._seen = np.zeros((count, len(SPEC.observation) - 2))
         self._first, self._mode = np.full((2, count), NO_PAIR, dtype=np.int64)
         self._partial = np.zeros(count)
-        self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
+        self._endings = Endings(count, SPEC.max_steps)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -134,9 +134,8 @@ class PushingSim:
             positions[chosen, columns] = placed[chosen]
         self._desired[chosen] = START
         self._first[chosen] = self._mode[chosen] = NO_PAIR
-        self._steps[chosen] = self._partial[chosen] = 0
-        for flag in (self._ended, self._success, self._failed):
-            flag[chosen] = False
+        self._partial[chosen] = 0
+        self._endings.reset(chosen)
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
 
@@ -146,22 +145,22 @@ class PushingSim:
         As in D3IL the observation holds the new desired position and everything else as it was BEFORE the period, and
         success is tested on that, so that a finished episode runs for one more period.
         """
-        running = ~self._ended
+        running = self._endings.running
         check_action(self.spec, action, running)
         self._desired[running] += action[running]
         self._seen[running] = self._look()[running]
         near = self._near()
         self._note_pairs(near, running)
         self._partial[running] = _delivered(near)[running]
-        self._steps += running
         reached = running & _solved(near)
-        failed = self._physics.advance(running, self._desired) & ~reached
-        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
-        self._success |= reached
-        self._failed |= failed
-        self._ended |= reached | failed | truncated
+        failed = self._physics.advance(running, self._desired)
+        truncated = self._endings.note(reached, failed)
         return StepResult(
-            self._observe(), self._success | self._failed, truncated, self._success.copy(), partial=self._partial.copy()
+            self._observe(),
+            self._endings.terminated,
+            truncated,
+            self._endings.success.copy(),
+            partial=self._partial.copy(),
         )
 
     def modes(self) -> Ints:

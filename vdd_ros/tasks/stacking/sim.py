@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
+from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.physics import Physics, upright, yaw
 from vdd_ros.tasks.stacking.arm import FINGERS, JOINTS, OPEN_M, actuators, arm
 
@@ -105,8 +106,7 @@ class StackingSim:
         self._control = np.zeros((count, len(JOINTS) + len(FINGERS)))
         self._seen = np.zeros((count, len(SPEC.observation) - len(JOINTS)))
         self._sequence = np.full((count, len(BOXES)), -1, dtype=np.int64)
-        self._steps = np.zeros(count, dtype=np.int64)
-        self._ended, self._success, self._failed = np.zeros((3, count), dtype=bool)
+        self._endings = Endings(count, SPEC.max_steps)
 
     def reset(self, contexts: Floats | None = None, which: Bools | None = None) -> Floats:
         """Start episodes anew; see `vdd_ros.tasks.base.TaskSim.reset`."""
@@ -123,9 +123,7 @@ class StackingSim:
             positions[chosen, columns] = placed[chosen]
         self._control[chosen] = (*HOME, OPEN_M, OPEN_M)
         self._sequence[chosen] = -1
-        self._steps[chosen] = 0
-        for flag in (self._ended, self._success, self._failed):
-            flag[chosen] = False
+        self._endings.reset(chosen)
         self._seen[chosen] = self._look()[chosen]
         return self._observe()
 
@@ -135,7 +133,7 @@ class StackingSim:
         As in D3IL the observation holds the new desired joints and everything else as it was BEFORE the period, and
         success is tested on that, so that a finished episode runs for one more period.
         """
-        running = ~self._ended
+        running = self._endings.running
         check_action(self.spec, action, running)
         self._control[running, : len(JOINTS)] += action[running, : len(JOINTS)]
         opened = np.where(action[:, -1:] > OPEN_FROM_M, OPEN_M, 0.0)
@@ -144,15 +142,15 @@ class StackingSim:
         places = self._places()
         self._note_box(places, running)
         reached = running & _stacked(places) & (self._seen[:, 0] > OPEN_FROM_M)
-        self._steps += running
-        failed = self._physics.advance(running, self._control) & ~reached
-        truncated = running & ~reached & ~failed & (self._steps >= SPEC.max_steps)
-        self._success |= reached
-        self._failed |= failed
-        self._ended |= reached | failed | truncated
+        failed = self._physics.advance(running, self._control)
+        truncated = self._endings.note(reached, failed)
         partial = (self._sequence >= 0).mean(axis=1)
         return StepResult(
-            self._observe(), self._success | self._failed, truncated, self._success.copy(), partial=np.asarray(partial)
+            self._observe(),
+            self._endings.terminated,
+            truncated,
+            self._endings.success.copy(),
+            partial=np.asarray(partial),
         )
 
     def modes(self) -> Ints:
