@@ -9,14 +9,18 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.learning.configs import BackboneConfig, FitConfig
 from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.learning.fit.training_loop import has_state
+from vdd_ros.learning.methods.preset_choice import preset_settings
 from vdd_ros.learning.methods.trainer import Trainer
+from vdd_ros.tasks import get_task
 
 # Settings that do not change the result, so that a model keeps its key on another device.
 INDIFFERENT = ("device", "compile")
 
 
 def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
-    """Build the configuration of a model's training: the preset of its backbone, and the model's own settings.
+    """Build the configuration of a model's training: its task's preset for its backbone, and the model's own settings.
+
+    That is the preset named after the backbone: the method's, and in its place the task's.
 
     Args:
         model: The model.
@@ -30,7 +34,7 @@ def make_config(model: Model, device: str, steps: int | None) -> FitConfig:
     given: dict[str, Any] = {}
     if issubclass(method.config, BackboneConfig):  # else it has the teacher's
         given = {"backbone": model.backbone}
-        given |= method.presets.get(model.backbone, {})
+    given |= preset_settings(method, model.backbone, get_task(model.task))
     given |= {**model.settings, "device": device}
     if steps is not None:
         given["steps"] = steps
