@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -187,7 +188,7 @@ def _background(scene: Scene, grid: Grid, rows: dict[str, list[Clip]], title: st
     """Return what does not move: the task in each cell, and the titles."""
     width, height = grid.size
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
-    at = {"transform": IdentityTransform(), "color": INK, "va": "center"}
+    at: dict[str, Any] = {"transform": IdentityTransform(), "color": INK, "va": "center"}
     figure.text(_GAP, height - _TITLE / 2, title, fontsize=9, **at)
     for row, text in enumerate(grid.titles):
         left, top = grid.corner(row, 0)
