@@ -18,6 +18,7 @@ FIGURES = ["matplotlib", "tqdm"]
 CLUSTER = ["ray>=2.30"]
 FORMATS = ["h5py>=3.8", "numcodecs>=0.12", "pillow", "pyarrow>=15"]
 PHYSICS = ["mujoco>=3.3,<3.12"]
+VIDEO = ["av>=14"]
 EXTRAS = {
     # ROS 2 Jazzy as wheels, for machines without a ROS installation (x86_64 Linux).
     "ros": [
@@ -51,10 +52,13 @@ EXTRAS = {
     "cluster": CLUSTER,
     # Demonstrations of other programs.
     "formats": FORMATS,
+    # Videos of rollouts.
+    "video": [*VIDEO, *FIGURES],
     "dev": [
         *CLUSTER,
         *FORMATS,
         *PHYSICS,
+        *VIDEO,
         "colcon-common-extensions",
         "hypothesis",
         "mypy",

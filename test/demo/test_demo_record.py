@@ -9,7 +9,8 @@ import pytest
 from bag_files import STORE
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from vdd_ros.demo.episodes import DemoRecord, read_demo
+from vdd_ros.demo.demo import _save_video
+from vdd_ros.demo.episodes import DemoRecord, EpisodeSummary, read_demo
 from vdd_ros.errors import RecordingError
 from vdd_ros.resources import path
 from vdd_ros.robot.robot_file import RobotFile
@@ -118,3 +119,19 @@ def test_another_type_where_the_robot_is_read_is_refused(tmp_path: Path) -> None
     write(tmp_path / "bag", [(20, "/tcp_pose", TEXT, text(x=1)), *two_episodes()[-2:]])
     with pytest.raises(RecordingError, match="a message on /tcp_pose does not match the robot file"):
         read(tmp_path / "bag")
+
+
+def test_a_video_shows_the_robot_of_each_episode_as_it_moved(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    pytest.importorskip("matplotlib")
+    paths = [np.linspace((0.525, -0.28), (0.3, 0.37), steps) for steps in (30, 20, 10)]
+    results: list[EpisodeSummary] = [
+        {"episode": 0, "success": True, "mode": 23, "steps": 29},
+        {"episode": 1, "success": False, "mode": None, "steps": 19},
+        {"episode": 2, "success": True, "mode": 0, "steps": 9},
+    ]
+    _save_video(tmp_path / "episodes.mp4", get_task("avoiding"), DemoRecord(results, paths, None), speed=1.0)
+    with av.open(str(tmp_path / "episodes.mp4")) as container:
+        stream = container.streams.video[0]
+        assert sum(1 for _ in container.decode(stream)) == 30 + 29
+        assert float(stream.average_rate) == pytest.approx(1 / 0.035, rel=1e-3)

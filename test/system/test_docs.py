@@ -37,6 +37,7 @@ SMALLER = {
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],
+    "benchmark tasks": ["--tasks", "avoiding", "example_arm", "--rounds", "1"],
     "fidelity": ["--states", "8", "--samples", "64"],
     "novelty": ["--rollouts", "8"],
     "demo": ["--episodes", "1", "--speed", "3"],

@@ -21,7 +21,7 @@ from vdd_ros.cli.main import COMMANDS
 PACKAGE = Path(__file__).resolve().parents[2] / "vdd_ros"
 OPTIONAL = (
     *("torch", "rclpy", "gymnasium", "matplotlib", "rosbags", "tensorboard", "safetensors", "onnx", "tqdm"),
-    *("h5py", "mujoco", "numcodecs", "pyarrow"),
+    *("av", "h5py", "mujoco", "numcodecs", "pyarrow"),
 )
 # Without dependencies of their own, so every layer may use them.
 SHARED_MODULES = (
@@ -84,6 +84,7 @@ LAYERS = {
             ("gym", "gymnasium"),
             ("gym_names", "gymnasium"),
             ("contact_sheet", "matplotlib"),
+            ("encoding", "av"),
             ("render", "matplotlib"),
             ("scene", "matplotlib"),  # for its type alone
             ("avoiding.scene", "matplotlib"),
@@ -94,6 +95,7 @@ LAYERS = {
             ("stacking.scene", "matplotlib"),
             ("stacking.kinematics", "mujoco"),
             ("physics", "mujoco"),
+            ("video", "matplotlib"),
         ),
     ),
     "recordings": Layer(

@@ -8,6 +8,7 @@ import pytest
 from vdd_ros.data.formats import block_push as published
 from vdd_ros.errors import TaskError
 from vdd_ros.tasks import get_task
+from vdd_ros.tasks.block_push import demonstrator
 from vdd_ros.tasks.block_push.demonstrator import Oracle
 from vdd_ros.tasks.block_push.sim import BOTH, FIRST, HALF, NO_MODE, START, BlockPushSim, draw_contexts
 from vdd_ros.tasks.rollout import replay
@@ -55,10 +56,11 @@ def test_the_tool_follows_its_target_within_the_period_and_no_further_than_the_w
 
 
 def test_a_block_that_is_pushed_moves_and_the_other_rests() -> None:
+    """The tool moves in jerks, which throw a light block ahead, but it does not enter the block."""
     sim = started(np.array([[0.3, -0.3, np.pi / 2, 0.45, -0.2, np.pi / 2, *TARGETS[0], *TARGETS[1]]]))
     for _ in range(6):
         seen = sim.step(np.array([[0.0, 0.03]])).observation[0]
-    assert seen[1] == pytest.approx(seen[7] + HALF, abs=3e-3)
+        assert seen[1] > seen[7] + HALF - 3e-3
     assert seen[1] > -0.24
     assert seen[3:5] == pytest.approx([0.45, -0.2], abs=1e-3)
 
@@ -106,8 +108,17 @@ def test_contexts_are_drawn_as_published() -> None:
     assert abs(drawn[:, [7, 9]] - 0.2).max() <= 0.0075
 
 
-def test_the_oracle_succeeds_in_each_mode_at_the_published_speeds() -> None:
+def test_the_oracle_succeeds_in_each_mode_at_the_published_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly always at the first attempt: a tool that enters blocks costs it most of them."""
+    attempt, attempts = demonstrator._attempt, []
+
+    def noted(mode: int, context: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        attempts.append(mode)
+        return attempt(mode, context)
+
+    monkeypatch.setattr(demonstrator, "_attempt", noted)
     made = TASK.demonstrate(16, 0, lambda: None)
+    assert len(attempts) <= 18
     replayed = replay(TASK.make_sim(16), made)
     assert replayed.success.all()
     assert (replayed.modes == made.modes).all()

@@ -1,1 +1,1 @@
-"""Benchmarks: of methods, of learning speed, of control at rate."""
+"""Benchmarks: of methods, of learning speed, of control at rate, of tasks."""

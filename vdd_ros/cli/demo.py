@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=POSITIVE, default=1.0, help="simulated seconds per second (default: real time, %(default)s)"
     )
+    parser.add_argument("--video", action="store_true", help="film the episodes, as episodes.mp4 in --out")
     parser.add_argument("--json", type=OutputFile, metavar="FILE", help="write the numbers as JSON")
 
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 if more than half of the episodes reached the goal and no record is missing."""
     get_task(args.task)
     files = policy_files(args.policy, args.student, args.teacher, args.shadow, args.task)
-    demo = Demo(args.out, files, args.episodes, args.seed, args.speed, args.repeats, args.task)
+    demo = Demo(args.out, files, args.episodes, args.seed, args.speed, args.repeats, args.task, args.video)
     demo.check_files()
     report = run_demo(demo)
     if args.json is not None:

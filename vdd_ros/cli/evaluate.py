@@ -4,7 +4,7 @@ import argparse
 from hashlib import sha256
 from pathlib import Path
 
-from vdd_ros.cli.numbers import SEED, Whole, count_or_file
+from vdd_ros.cli.numbers import POSITIVE, SEED, Whole, count_or_file
 from vdd_ros.cli.options import add_worker_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
 from vdd_ros.console import show
@@ -12,7 +12,7 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.contexts import read_contexts
-from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_rollouts, draw_sheet, headline, rollout_record
+from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_all, headline, rollout_record
 from vdd_ros.evaluation.rollouts import Elsewhere, roll_out_seeds, score_seeds
 from vdd_ros.evaluation.score_table import score_table
 from vdd_ros.places import OutputFile
@@ -21,6 +21,7 @@ from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
+from vdd_ros.tasks.encoding import check_video
 from vdd_ros.workers import workers
 
 HELP = "run a policy file in its task: success and diversity"
@@ -65,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sheet", type=OutputFile, metavar="PNG", help="draw some episodes of each mode and failures")
     parser.add_argument("--figure", type=OutputFile, metavar="PNG", help="draw the trajectories of the first seed")
+    parser.add_argument("--video", type=OutputFile, metavar="MP4", help="film some episodes of each mode and failures")
+    parser.add_argument(
+        "--video-speed", type=POSITIVE, default=1.0, metavar="X", help="simulated seconds a second (default: real time)"
+    )
     add_worker_options(parser)
     add_result_options(parser)
 
@@ -75,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     file = PolicyFile.read(args.policy)
     policy = OnnxPolicy.load(file, expert=args.expert, noise=args.noise)
     task = _task_of(policy.spec, args)
-    if args.figure is not None or args.sheet is not None:
+    if any(file is not None for file in (args.figure, args.sheet, args.video)):
         task.get_scene()  # refuses a task without one before the rollouts
     demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
     goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
@@ -91,17 +96,16 @@ def run(args: argparse.Namespace) -> int:
     how = (args.action_steps, args.expert, args.noise, goals_sha256, starts)
     settings = RolloutSettings(args.rollouts, args.seeds, *how)
     keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
-    for file, draw in ((args.figure, draw_rollouts), (args.sheet, draw_sheet)):
-        if file is not None:
-            draw(file, args.policy.name, task, runs[args.seeds[0]], args.seeds[0])
+    pictures = {"figure": args.figure, "sheet": args.sheet, "video": args.video}
+    draw_all(pictures, args.policy.name, task, runs[args.seeds[0]], args.seeds[0], speed=args.video_speed)
     return 0
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
     if len(set(args.seeds)) < len(args.seeds):
         raise ConfigurationError(f"--seeds are {args.seeds}; they must be different numbers")
-    if args.sheet is not None and args.sheet == args.figure:
-        raise ConfigurationError(f"--sheet and --figure are both {args.sheet}; give two files")
+    if args.video is not None:
+        check_video("--video", args.video)
     check_result_options(args)
 
 

@@ -21,6 +21,7 @@ EXTRAS = {
     "tensorboard": "train",
     "torch": "train",
     "mujoco": "physics",
+    "av": "video",
     "ray": "cluster",
     "PIL": "formats",
     "h5py": "formats",

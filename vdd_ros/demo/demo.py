@@ -1,14 +1,14 @@
 """The demo: a simulated robot, a commanding policy and a shadow, recorded and compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 from vdd_ros import resources
 from vdd_ros.console import show
 from vdd_ros.demo.episodes import DemoRecord, EpisodeSummary, read_demo
-from vdd_ros.demo.result_folder import REPORT, result_folder
+from vdd_ros.demo.result_folder import REPORT, VIDEO, result_folder
 from vdd_ros.demo.run import Run, execute, plan
 from vdd_ros.documents import JsonObject, write_json
 from vdd_ros.errors import ConfigurationError, VddError
@@ -16,7 +16,8 @@ from vdd_ros.evaluation.latency.report import Report, make_report
 from vdd_ros.evaluation.latency.tables import format_report
 from vdd_ros.robot.robot_file import RobotFile
 from vdd_ros.running.signals import interruptible_once
-from vdd_ros.tasks import SHIPPED_TASK, get_task
+from vdd_ros.tasks import SHIPPED_TASK, Task, get_task
+from vdd_ros.tasks.encoding import check_video
 from vdd_ros.text import printable
 
 SHADOWS = {"student": "teacher", "teacher": "student"}
@@ -67,6 +68,7 @@ class Demo:
         speed: Simulated seconds a second, above 0.
         repeats: Rounds of every policy alone and all together; 0: only together, once.
         task: Task of the simulated robot.
+        video: Film the episodes too.
     """
 
     out: Path
@@ -76,6 +78,7 @@ class Demo:
     speed: float
     repeats: int
     task: str = SHIPPED_TASK
+    video: bool = False
 
     def __post_init__(self) -> None:
         for name, most in (("episodes", MOST_EPISODES), ("speed", MOST_SPEED)):
@@ -90,7 +93,10 @@ class Demo:
         Raises:
             ConfigurationError: A policy file does not exist.
             TaskError: There is no such task, it has no robot file or no picture, or it cannot be simulated here.
+            ModuleNotFoundError: A video is requested, and PyAV is not installed.
         """
+        if self.video:
+            check_video("--video", self.out / VIDEO)
         task = get_task(self.task)
         task.get_robot_file()
         task.get_scene()
@@ -203,6 +209,8 @@ def _report(demo: Demo, together: list[Run], runs: list[Run], report: DemoReport
     report["latency"] = found.to_dict()
     save_figure(demo.out / "latency.png", found.bags[0].nodes, found.bags[0].latency)
     _save_trajectories(demo.out / "trajectories.png", demo.task, record)
+    if demo.video:
+        _save_video(demo.out / VIDEO, task, record, demo.speed)
     write_page(demo.out / "report.html", found, draw_figures(found))
     show(_where(demo.out))
     return not missing and 2 * record.successes > len(record.results)
@@ -237,3 +245,22 @@ def _save_trajectories(path: Path, task: str, record: DemoRecord) -> None:
 
     title = f"{record.successes} of {len(record.results)} episodes reached the goal"
     save_trajectories(path, task, record.paths, record.experts, title=title)
+
+
+def _save_video(path: Path, task: Task, record: DemoRecord, speed: float) -> None:
+    """Film the robot as the bag has it, in rows by mode and one of failures; the first episodes of each.
+
+    The simulated robot publishes its position in each control period, so the video is as fast as the demo.
+    """
+    from vdd_ros.tasks.video import COLUMNS, Clip, save_clips
+
+    rows: dict[str, list[Clip]] = {}
+    ended = zip(record.results, record.paths, strict=False)  # the path after the last result is not an episode
+    for result, positions in sorted(ended, key=lambda one: (not one[0]["success"], one[0]["mode"] or 0)):
+        mode = result["mode"]
+        title = task.mode_name(mode) if result["success"] and mode is not None else "failures"
+        if len(positions) and len(row := rows.setdefault(title, [])) < COLUMNS:
+            row.append(Clip(positions[None], result["success"]))
+    scene = replace(task.get_scene(), objects=())
+    title = f"{record.successes} of {len(record.results)} episodes reached the goal"
+    save_clips(path, scene, rows, rate_hz=task.spec.rate_hz, speed=speed, title=title)

@@ -13,8 +13,9 @@ from vdd_ros.locks import LOCK_FILE, holding
 from vdd_ros.text import printable
 
 REPORT = "report.json"
+VIDEO = "episodes.mp4"
 OUTPUT = re.compile(
-    r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|report\.(json|html)|(latency|trajectories|soak)\.png"
+    r"(bag(_\d+|_\w+_alone_\d+)?(\.partial)?|log|episodes\.mp4|report\.(json|html)|(latency|trajectories|soak)\.png"
     r"|(host_monitor|sentinel)\.npz)"  # a sentinel.npz is from an earlier version
 )
 """Names of the outputs of demo and soak in their folders; others are the user's, and are left alone."""

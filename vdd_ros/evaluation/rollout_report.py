@@ -1,5 +1,6 @@
-"""The record of `vdd evaluate`: scores with their provenance, and a figure of the paths."""
+"""The record of `vdd evaluate`: scores with their provenance, figures and a video of the episodes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -121,7 +122,34 @@ def rollout_record(
     }
 
 
-def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
+def draw_all(
+    files: Mapping[str, Path | None], name: str, task: Task, run: Rollouts, seed: int, *, speed: float = 1.0
+) -> None:
+    """Draw the rollouts of a policy in all requested ways.
+
+    Args:
+        files: `figure`, a PNG of all trajectories; `sheet`, a PNG of some episodes of each mode and some failures;
+            `video`, an MP4 of fewer. None: not requested.
+        name: Name of the policy file.
+        task: The task.
+        run: The rollouts of a seed.
+        seed: The seed.
+        speed: Simulated seconds in a second of the video.
+    """
+    if (file := files.get("figure")) is not None:
+        _draw_rollouts(file, name, task, run, seed)
+    title = f"{name}: {int(run.success.sum())} of {len(run.success)} rollouts succeeded (seed {seed})"
+    if (file := files.get("sheet")) is not None:
+        from vdd_ros.tasks.contact_sheet import save_contact_sheet
+
+        save_contact_sheet(file, task, run, title=title)
+    if (file := files.get("video")) is not None:
+        from vdd_ros.tasks.video import save_video
+
+        save_video(file, task, run, speed=speed, title=title)
+
+
+def _draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
     """Draw the trajectories, coloured by expert; by mode without experts, or if modes have names."""
     from vdd_ros.tasks.render import position_columns, save_trajectories
 
@@ -134,14 +162,6 @@ def draw_rollouts(file: Path, name: str, task: Task, run: Rollouts, seed: int) -
     names = task.mode_names
     title = f"{name}: {int(run.success.sum())} of {len(paths)} rollouts reached the goal (seed {seed})"
     save_trajectories(file, task.spec.name, paths, colours, label=label, names=names, success=run.success, title=title)
-
-
-def draw_sheet(file: Path, name: str, task: Task, run: Rollouts, seed: int) -> None:
-    """Draw some successful episodes of each mode, and some failures."""
-    from vdd_ros.tasks.contact_sheet import save_contact_sheet
-
-    title = f"{name}: {int(run.success.sum())} of {len(run.success)} rollouts succeeded (seed {seed})"
-    save_contact_sheet(file, task, run, title=title)
 
 
 def headline(name: str, policy: PolicySpec, task: TaskSpec, expert: str, noise: str) -> str:

@@ -4,9 +4,9 @@ import argparse
 
 from vdd_ros.cli.actions import add_action, run_action
 
-HELP = "benchmark methods, the policy node, the speed of learning, policy files, or the reading of bags"
+HELP = "benchmark methods, the policy node, the speed of learning, policy files, the reading of bags, or tasks"
 
-SUITES = ("methods", "realtime", "speed", "pass", "data")
+SUITES = ("methods", "realtime", "speed", "pass", "data", "tasks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
