@@ -1,8 +1,11 @@
 """Differences of two policies: published intervals, coverage, pairing, and `vdd evaluate --against`."""
 
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,9 +45,7 @@ def draw(random: np.random.Generator, contexts: int = 60, rollouts: int = 8) -> 
     """Draw the counts of two policies for which some contexts are awkward; the true difference is 0.05."""
     easy = random.beta(2.0, 0.7, contexts)
     rates = (0.05 + 0.9 * easy, 0.9 * easy)
-    first, second = (
-        np.stack([random.binomial(rollouts, rate), np.full(contexts, rollouts)], axis=1) for rate in rates
-    )
+    first, second = (np.stack([random.binomial(rollouts, rate), np.full(contexts, rollouts)], axis=1) for rate in rates)
     return first, second
 
 
@@ -65,9 +66,7 @@ def test_the_paired_interval_covers_the_difference_as_often_as_it_says_and_is_sh
 def test_near_certain_success_is_covered_too() -> None:
     random, inside = np.random.default_rng(1), []
     for _ in range(2000):
-        first, second = (
-            np.stack([random.binomial(8, rate, 60), np.full(60, 8)], axis=1) for rate in (0.995, 0.985)
-        )
+        first, second = (np.stack([random.binomial(8, rate, 60), np.full(60, 8)], axis=1) for rate in (0.995, 0.985))
         low, high = success_difference(first, second).interval
         inside.append(low <= 0.01 <= high)
     assert np.mean(inside) > 0.94
@@ -89,7 +88,7 @@ def test_entropies_are_paired_by_contexts() -> None:
     one, two = score(random, shares), score(random, shares)
     alone = [high - low for low, high in (one.entropy_interval, two.entropy_interval)]
     low, high = ScoreDifference.of(one, two).entropy.interval
-    assert high - low < 0.8 * float(np.hypot(*alone))
+    assert high - low < 0.8 * math.hypot(*alone)
 
 
 def test_entropies_without_contexts_have_the_intervals_of_both() -> None:
@@ -100,7 +99,7 @@ def test_entropies_without_contexts_have_the_intervals_of_both() -> None:
         (two.entropy, two.entropy_interval, np.array(two.entropy_by_context)),
     )
     assert found.value == one.entropy - two.entropy
-    down = np.hypot(one.entropy - one.entropy_interval[0], two.entropy_interval[1] - two.entropy)
+    down = math.hypot(one.entropy - one.entropy_interval[0], two.entropy_interval[1] - two.entropy)
     assert found.value - found.interval[0] == pytest.approx(down)
     assert found.contexts == 0
 
@@ -134,7 +133,9 @@ def task(tmp_path: Path) -> Iterator[Task]:
 def test_two_policies_are_evaluated_from_the_same_contexts(
     task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    signature = {"task": "two-doors", "observation": task.spec.observation, "action": task.spec.action, "rate_hz": 10.0}
+    action = tuple(replace(entry, low=-1.0, high=1.0) for entry in task.spec.action)
+    signature: dict[str, Any] = {"task": "two-doors", "observation": task.spec.observation, "action": action}
+    signature["rate_hz"] = task.spec.rate_hz
     student = write_mixture(tmp_path / "student.onnx", **signature)
     teacher = write_diffusion(tmp_path / "teacher.onnx", steps=2, **signature)
     alone, both = tmp_path / "alone.json", tmp_path / "both.json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.documents import JsonObject, json_object
+from vdd_ros.documents import JsonObject, json_object, to_json
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode, goals_of
 from vdd_ros.evaluation.differences import ScoreDifference
 from vdd_ros.evaluation.rollout_report import RolloutRecord, RolloutSettings, headline, rollout_record
@@ -110,8 +110,16 @@ def evaluate_entrants(
     found = []
     for one, ends, how in prepared:
         elsewhere = Elsewhere(pool, one.file, one.expert, one.noise)
-        given = {"action_steps": how.action_steps, "goals": ends, "contexts": contexts, "elsewhere": elsewhere}
-        runs = roll_out_seeds(one.policy, task, how.rollouts, how.seeds, **given)
+        runs = roll_out_seeds(
+            one.policy,
+            task,
+            how.rollouts,
+            how.seeds,
+            action_steps=how.action_steps,
+            goals=ends,
+            contexts=contexts,
+            elsewhere=elsewhere,
+        )
         found.append(Evaluated(one, task, how, runs, score_seeds(task, runs)))
     return found
 
@@ -128,9 +136,7 @@ def compared_tables(found: Sequence[Evaluated]) -> list[str]:
     """Return the table of the differences between the first and each other policy; none if there is only one."""
     first, *others = found
     return [
-        difference_table(
-            first.entrant.name, other.entrant.name, differences(first.scores.pooled, other.scores.pooled)
-        )
+        difference_table(first.entrant.name, other.entrant.name, differences(first.scores.pooled, other.scores.pooled))
         for other in others
     ]
 
@@ -148,5 +154,5 @@ def compared_record(found: Sequence[Evaluated]) -> RolloutRecord:
 def _difference_record(found: dict[str | None, ScoreDifference]) -> JsonObject:
     content = json_object(found[None])
     if milestones := {name: json_object(one) for name, one in found.items() if name is not None}:
-        content["milestones"] = milestones
+        content["milestones"] = to_json(milestones)
     return content

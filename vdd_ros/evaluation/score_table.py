@@ -46,7 +46,8 @@ def difference_table(first: str, second: str, differences: Mapping[str | None, S
     """Return the differences between two policies.
 
     Args:
-        first, second: Their names.
+        first: Name of the first.
+        second: Name of the second.
         differences: As from `vdd_ros.evaluation.entrant.differences`.
     """
     rows = [f"{first} − {second}"]
