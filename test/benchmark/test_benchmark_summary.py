@@ -209,7 +209,9 @@ def test_without_published_figures_every_method_has_a_column() -> None:
 def test_where_returns_are_published_ours_stand_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
     task = replace(get_task("block_push"), published={"em": Published(3.62, measure="return")})
     monkeypatch.setitem(TASKS._loaded, "block_push", task)
-    _, ours, published = summary_table(paper_rows([cell("em", task="block_push", returns=2.5)]))
+    trials = [cell("em", task="block_push", returns=2.5)]
+    assert rows(methods_table(group(trials, "block_push", "gpt")))[0]["published"] == "3.62 (return)"
+    _, ours, published = summary_table(paper_rows(trials))
     assert ours[2].startswith("2.500 / ")
     assert published == ["*published, return*¹", "", "3.62"]
 

@@ -207,4 +207,5 @@ def published_figures(task: str, milestone: str | None = None) -> Mapping[str, P
 
 def paper_success(task: str, method: str, milestone: str | None = None) -> str:
     """Return the published figure for a table, or a dash."""
-    return str(published_figures(task, milestone).get(method, "–"))
+    figure = published_figures(task, milestone).get(method)
+    return "–" if figure is None else f"{figure} (return)" if figure.measure == "return" else str(figure)
