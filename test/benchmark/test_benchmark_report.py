@@ -100,10 +100,11 @@ def test_the_report_has_a_section_for_each_backbone_and_the_figures_that_it_name
     trials += [record("vdd-beso", backbone="mlp", variant=name) for name in VARIANTS]
     text = write_report(trials, tmp_path)
     assert (tmp_path / "benchmark.md").read_text() == text + "\n"
-    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Avoiding, GPT backbone", "Avoiding, MLP backbone"]
+    headings = ["The paper's rows", "Avoiding, GPT backbone", "Avoiding, MLP backbone"]
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == headings
     named = re.findall(r"!\[.*\]\((.*)\)", text)
     assert set(named) == {file.name for file in tmp_path.glob("*.png")}
-    assert len(named) == 2 + 4
+    assert len(named) == 1 + 2 + 4
     assert all(imread(tmp_path / name).std() > 0 for name in named)
 
 
@@ -163,6 +164,12 @@ def test_a_newer_cell_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
         (json.dumps([{**record("em"), "success": "all"}]), "the success 'all', which cannot be"),
         (json.dumps([{**record("em"), "success": float("nan")}]), "the success 'nan', which cannot be"),
         (json.dumps([{**record("em"), "entropy_interval": [0.5]}]), "the entropy_interval .* which cannot be"),
+        (json.dumps([{**record("em"), "style": "../human"}]), "the style .* which cannot be"),
+        (json.dumps([{**record("em"), "by_context": [[3, 2]]}]), "the by_context .* which cannot be"),
+        (
+            json.dumps([{**record("em"), "milestones": {"box": {"success": 1}}}]),
+            "the milestones .* which cannot be",
+        ),
         (json.dumps([{**record("em"), "machine": []}]), "the machine .* which cannot be"),
         (json.dumps([{**record("em"), "method": ["em"]}]), "the method .* which is unknown"),
         ("{}", "not a list of objects"),

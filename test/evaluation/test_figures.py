@@ -161,7 +161,7 @@ def test_fidelity_shows_every_action(tmp_path: Path, drawn: list[Figure], count:
 def test_methods_of_a_benchmark_can_be_distinguished(tmp_path: Path, drawn: list[Figure]) -> None:
     """Each has a colour and marker of its own, and what is drawn over one another has colours that differ."""
     records = [record(method, entropy=0.5 + 0.02 * k) for k, method in enumerate(METHODS)]
-    benchmark_figures.draw(group(records, "avoiding", "gpt"), tmp_path, "avoiding", "gpt")
+    benchmark_figures.draw(group(records, "avoiding", "gpt"), tmp_path, "avoiding", "gpt", "Avoiding")
     scatter, times = drawn[:2]
     for figure in (scatter, times):
         (axes,) = figure.axes

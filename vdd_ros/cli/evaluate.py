@@ -10,14 +10,11 @@ from vdd_ros.cli.results import add_result_options, check_result_options, keep_r
 from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.evaluation.compatibility import goals_of
 from vdd_ros.evaluation.contexts import read_contexts
-from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_all, headline, rollout_record
-from vdd_ros.evaluation.rollouts import Elsewhere, roll_out_seeds, score_seeds
-from vdd_ros.evaluation.score_table import score_table
+from vdd_ros.evaluation.entrant import Entrant, compared_record, compared_tables, evaluate_entrants
+from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_all
 from vdd_ros.places import OutputFile
-from vdd_ros.policy.onnx_policy import NOISES, OnnxPolicy
-from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.onnx_policy import NOISES
 from vdd_ros.policy.selection import SELECTIONS
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.tasks import Task, get_task
@@ -30,6 +27,13 @@ HELP = "run a policy file in its task: success and diversity"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd evaluate`."""
     parser.add_argument("policy", type=Path, help="policy file (.onnx)")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        help="another policy file, such as the teacher: run it from the same contexts with the same seeds, and report "
+        "the differences",
+    )
     parser.add_argument("--task", help="task (default: the file's own)")
     parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes per seed (default: %(default)s)")
     parser.add_argument(
@@ -75,29 +79,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the episodes, print the table, write the requested files."""
+    """Run the episodes, print the tables, write the requested files."""
     _check_arguments(args)
-    file = PolicyFile.read(args.policy)
-    policy = OnnxPolicy.load(file, expert=args.expert, noise=args.noise)
-    task = _task_of(policy.spec, args)
+    paths = [path for path in (args.policy, args.against) if path is not None]
+    entrants = [Entrant.open(path, args.expert, args.noise) for path in paths]
+    task = _task_of(entrants[0].policy.spec, args)
     if any(file is not None for file in (args.figure, args.sheet, args.video)):
         task.get_scene()  # refuses a task without one before the rollouts
-    demonstrations = None if args.goals is None else DemonstrationSet.load(args.goals)
-    goals = None if demonstrations is None else goals_of(demonstrations, policy.spec)
+    goals = None if args.goals is None else DemonstrationSet.load(args.goals)
     contexts = read_contexts(args.contexts, task.spec) if isinstance(args.contexts, Path) else args.contexts
-    given = {"action_steps": args.action_steps, "goals": goals, "contexts": contexts}
-    with workers(args.jobs, args.ray) as pool:
-        elsewhere = Elsewhere(pool, file, args.expert, args.noise)
-        runs = roll_out_seeds(policy, task, args.rollouts, args.seeds, **given, elsewhere=elsewhere)
-    scores = score_seeds(task, runs)
-    goals_sha256 = None if demonstrations is None else demonstrations.sha256
     starts = sha256(contexts.tobytes()).hexdigest() if isinstance(args.contexts, Path) else None
-    show(headline(args.policy.name, policy.spec, task.spec, args.expert, args.noise), score_table(scores, task))
+    goals_sha256 = None if goals is None else goals.sha256
     how = (args.action_steps, args.expert, args.noise, goals_sha256, starts)
     settings = RolloutSettings(args.rollouts, args.seeds, *how)
-    keep_result(args, rollout_record(file, policy.spec, task.spec, settings, scores))
+    with workers(args.jobs, args.ray) as pool:
+        found = evaluate_entrants(entrants, task, settings, goals, contexts, pool)
+    show(*(text for one in found for text in one.tables()), *compared_tables(found))
+    keep_result(args, compared_record(found))
     pictures = {"figure": args.figure, "sheet": args.sheet, "video": args.video}
-    draw_all(pictures, args.policy.name, task, runs[args.seeds[0]], args.seeds[0], speed=args.video_speed)
+    draw_all(pictures, args.policy.name, task, found[0].runs[args.seeds[0]], args.seeds[0], speed=args.video_speed)
     return 0
 
 

@@ -64,7 +64,12 @@ class EvaluationSettings(_IfPresent):
     goals_sha256: str | None
 
 
-class RolloutRecord(TypedDict):
+class _IfCompared(TypedDict, total=False):
+    against: "RolloutRecord"
+    difference: JsonObject
+
+
+class RolloutRecord(_IfCompared):
     """Content of the JSON file of `vdd evaluate`.
 
     Attributes:
@@ -75,6 +80,9 @@ class RolloutRecord(TypedDict):
         pooled: Score of all episodes, the keys of `EpisodesScore.to_dict`.
         per_seed: The same of each seed, by the seed as text.
         machine, versions: Machine and software of the measurement.
+        against: Record of the policy of `--against`; absent without it.
+        difference: Differences to that policy: `success`, `entropy` and, if there are any, both of each of the
+            `milestones`; the keys of `Difference`. Absent without it.
     """
 
     task: str

@@ -1,5 +1,8 @@
 """Scores of rollouts as a table for the terminal."""
 
+from collections.abc import Mapping
+
+from vdd_ros.evaluation.differences import ScoreDifference
 from vdd_ros.evaluation.rollouts import EpisodesScore, SeedScores
 from vdd_ros.tasks import Task
 from vdd_ros.tasks.entropy import Interval
@@ -37,6 +40,23 @@ def score_table(scores: SeedScores, task: Task) -> str:
     if modes > 1:
         rows.append(f"  task entropy, nearly unbiased: {pooled.entropy_estimate:.3f}")
     return "\n".join([*rows, "  in brackets the 95 % interval", "", *_mode_rows(pooled.modes, task)])
+
+
+def difference_table(first: str, second: str, differences: Mapping[str | None, ScoreDifference]) -> str:
+    """Return the differences between two policies.
+
+    Args:
+        first: Name of the first.
+        second: Name of the second.
+        differences: As from `vdd_ros.evaluation.entrant.differences`.
+    """
+    rows = [f"{first} − {second}"]
+    for name, found in differences.items():
+        where = "" if name is None else f"{name}: "
+        rows.append(f"  {where}success {found.success}, task entropy {found.entropy}")
+    contexts = differences[None].success.contexts
+    how = f"paired by {contexts} contexts" if contexts else "of independent rollouts"
+    return "\n".join([*rows, f"  in brackets the 95 % interval, {how}"])
 
 
 def _row(name: str, found: EpisodesScore, modes: int) -> str:

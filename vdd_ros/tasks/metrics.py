@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,18 @@ def success_interval(success: Bools, contexts: Ints) -> Interval:
         success: (N,) whether each rollout succeeded.
         contexts: (N,) its context.
     """
-    count, rate = len(success), float(success.mean())
-    starts, group = np.unique(contexts, return_inverse=True)
+    group = np.unique(contexts, return_inverse=True)[1]
+    return counts_interval(np.bincount(group, weights=success), np.bincount(group))
+
+
+def counts_interval(successes: NDArray[Any], rollouts: NDArray[Any]) -> Interval:
+    """Return the interval of `success_interval` from the successes and rollouts of each context, (C,) each."""
+    count, rate = float(rollouts.sum()), float(successes.sum() / rollouts.sum())
     independent = rate * (1 - rate) / count
-    if len(starts) == 1 or independent == 0:
-        return wilson_interval(rate * count, count)
-    excess = np.bincount(group, weights=success - rate)  # (C,)
-    variance = len(starts) / (len(starts) - 1) * float((excess**2).sum()) / count**2
+    if len(rollouts) == 1 or independent == 0:
+        return wilson_interval(float(successes.sum()), count)
+    excess = successes - rate * rollouts
+    variance = len(rollouts) / (len(rollouts) - 1) * float((excess**2).sum()) / count**2
     effective = count / max(variance / independent, 1.0)
     return wilson_interval(rate * effective, effective)
 
@@ -86,6 +92,8 @@ class Score:
         returns_interval: Its 95 % interval (bootstrap), or None.
         partial_success: Mean share of the goal that the rollouts achieved; None if the task has none.
         partial_success_interval: Its 95 % interval (bootstrap), or None.
+        by_context: Successes and rollouts of each context, in the order in which these first occur.
+        entropy_by_context: Task entropy of each context, in the same order.
     """
 
     rollouts: int
@@ -102,6 +110,8 @@ class Score:
     returns_interval: Interval | None = None
     partial_success: float | None = None
     partial_success_interval: Interval | None = None
+    by_context: tuple[tuple[int, int], ...] = ()
+    entropy_by_context: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -141,17 +151,19 @@ class Score:
                 )
         count, successes = len(success), int(success.sum())
         found, place = np.unique(modes[success], return_inverse=True)
-        starts, group = np.unique(groups, return_inverse=True)
+        starts, first, group = np.unique(groups, return_index=True, return_inverse=True)
         counts = np.zeros((len(starts), len(found)), dtype=np.int64)  # (C, K)
         np.add.at(counts, (group[success], place), 1)
-        modal = counts[:, found >= 0]
+        modal, order = counts[:, found >= 0], np.argsort(first)
+        entropies = entropy_of_counts(modal, base)
+        totals = zip(counts.sum(axis=1)[order].tolist(), np.bincount(group)[order].tolist(), strict=True)
         return cls(
             rollouts=count,
             successes=successes,
             success_rate=successes / count,
             success_interval=success_interval(success, groups),
             contexts=len(starts),
-            entropy=float(entropy_of_counts(modal, base).mean()),
+            entropy=float(entropies.mean()),
             entropy_interval=entropy_interval(modal, base),
             entropy_estimate=float(entropy_estimate(modal, base).mean()),
             modes_found=int(((found >= 0) & (found < base)).sum()),
@@ -160,6 +172,8 @@ class Score:
             returns_interval=None if returns is None else mean_interval(returns),
             partial_success=None if partial is None else float(partial.mean()),
             partial_success_interval=None if partial is None else mean_interval(partial),
+            by_context=tuple(totals),
+            entropy_by_context=tuple(entropies[order].tolist()),
         )
 
     def to_dict(self) -> JsonObject:

@@ -7,6 +7,9 @@ from vdd_ros.tasks.task import Task
 SHIPPED_TASK = "avoiding"
 """The task of the shipped models and robot file, and the default of commands."""
 
+PAPER_TASKS = ("kitchen", "block_push", "avoiding", "aligning", "pushing", "stacking")
+"""The state-based tasks of VDD's paper, in the order of its table."""
+
 TASKS = Registry(
     "vdd_ros.tasks",
     "task",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,15 +23,21 @@ _CONTEXTS = 0x636F6E74
 
 @dataclass(frozen=True)
 class Published:
-    """A published success rate.
+    """A published success rate, or mean return.
 
     Attributes:
-        success: Mean over seeds, 0 to 1.
+        success: Mean over seeds, 0 to 1 for a success rate.
         deviation: Standard deviation over seeds; None if it was not published.
+        measure: What it is a mean of.
     """
 
     success: float
     deviation: float | None = None
+    measure: Literal["success", "return"] = "success"
+
+    def __str__(self) -> str:
+        """Return the text for a table."""
+        return f"{self.success:.2f}" + (f" ± {self.deviation:.2f}" if self.deviation is not None else "")
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,14 @@ class Milestone:
         judge: (N,) codes of `TaskSim.modes` at the end of N rollouts -> (N,) whether each reached it, (N,) how: 0 to
             `modes` - 1 where it did.
         published: Success rates from the literature by method, as `vdd benchmark` names methods.
+        row: Its name in published tables; empty: that of the task and its own.
     """
 
     name: str
     modes: int
     judge: Callable[[Ints], tuple[Bools, Ints]]
     published: Mapping[str, Published] = field(default_factory=dict)
+    row: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Task:
             in a set of `demonstrate`: each draws from its own random stream. Workers then demonstrate side by side.
             None: a set is only made as a whole, in one process.
         published: Success rates from the literature by method, as `vdd benchmark` names methods.
+        published_note: How the setting of the published figures differs, as a sentence without a full stop; a footnote
+            of tables.
         presets: The task's own presets, by name: method, or `train` for teachers, to the settings that replace defaults
             of the method, and those of the method's preset of that name. A preset without settings names the methods'
             presets that are meant for this task.
@@ -91,6 +102,7 @@ class Task:
     test_contexts: int = 1
     demonstrate_part: Callable[[range, int, Callable[[], None]], DemonstrationSet] | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
+    published_note: str = ""
     presets: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     default_preset: str | None = None
     mode_names: tuple[str, ...] = ()

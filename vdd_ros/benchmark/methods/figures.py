@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS
-from vdd_ros.benchmark.methods.summary import Group, Groups, SeedMean
+from vdd_ros.benchmark.methods.paper_rows import Row, shown_methods
+from vdd_ros.benchmark.methods.summary import Group, Groups, Measure, SeedMean
 from vdd_ros.benchmark.methods.tables import is_diffusion, teacher_of, whole
-from vdd_ros.evaluation.plots import colour, log_ticks, style
+from vdd_ros.evaluation.plots import PERIOD, colour, log_ticks, style
 from vdd_ros.files import replacing
 
 BESIDE = 1.06
 """Factor on the axis from one policy to the next one beside it."""
 MEASURES = ("success", "entropy")
+ROW_HEIGHT = 0.8
+"""Share of a row of the summary within which its methods lie, one below the other."""
+PUBLISHED = "published"
+SUMMARY_FIGURE = "benchmark_summary.png"
 TITLES = {"success": "success rate", "entropy": "task entropy"}
 FACTORS = {
     None: "learned gating,\na range of levels",
@@ -43,23 +48,87 @@ class Drawing:
         return f"benchmark_{task}_{backbone}_{self.name}.png"
 
 
-def draw(groups: Groups, folder: Path, task: str, backbone: str) -> None:
-    """Draw every figure that applies to some groups into a folder, as PNG."""
-    import matplotlib
+def draw(groups: Groups, folder: Path, task: str, backbone: str, heading: str) -> None:
+    """Draw every figure that applies to some groups into a folder, as PNG.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    Args:
+        groups: The groups.
+        folder: The folder.
+        task: Name of task and style in file names.
+        backbone: Backbone of the groups.
+        heading: Title of each figure.
+    """
+    plt = _pyplot()
     for drawing in DRAWINGS:
         if not drawing.applies(groups):
             continue
         size = (5.0 * drawing.panels + 2.5 * (drawing.panels == 1), 4.5)
         figure, axes = plt.subplots(1, drawing.panels, figsize=size, squeeze=False, layout="constrained")
         drawing.paint(groups, list(axes[0]))
-        figure.suptitle(f"{task.capitalize()}, {backbone.upper()} backbone")
+        figure.suptitle(heading)
         with replacing(folder / drawing.file(task, backbone)) as aside:
             figure.savefig(aside, dpi=150, format="png")
         plt.close(figure)
+
+
+def draw_summary(rows: list[Row], folder: Path) -> None:
+    """Draw success and entropy of every method by row of the summary into a folder, as PNG; nothing without rows."""
+    if not rows:
+        return
+    plt, methods = _pyplot(), shown_methods(rows)
+    size = (13.0, 2.0 + 0.22 * len(rows) * max(len(methods), 3) ** 0.75)
+    figure, axes = plt.subplots(1, 2, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    _rows(rows, methods, list(axes[0]))
+    with replacing(folder / SUMMARY_FIGURE) as aside:
+        figure.savefig(aside, dpi=150, format="png")
+    plt.close(figure)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _rows(rows: list[Row], methods: list[str], axes: list[Any]) -> None:
+    """Success and entropy by row, every method a marker, at heights of its own within each row."""
+    for panel, measure in zip(axes, MEASURES, strict=True):
+        for number, method in enumerate(methods):
+            found = [(place + _below(number, methods), row) for place, row in enumerate(rows) if method in row.found]
+            figures = [_measure(row.found[method].measure(row.milestone), measure) for _, row in found]
+            errors = list(zip(*map(_bars_pair, figures), strict=True))
+            heights, means = [height for height, _ in found], [one.mean for one in figures]
+            look = {**style(number), "linestyle": "none", "markersize": 4.5, "elinewidth": 0.8}
+            panel.errorbar(means, heights, xerr=errors, **look, label=METHODS[method].label)
+        for edge in range(len(rows) - 1):
+            panel.axhline(edge + 0.5, color=PERIOD, linewidth=0.5)
+        panel.set(xlabel=f"{TITLES[measure]}, 95 % interval", ylim=(len(rows) - 0.5, -0.5))
+        panel.set_xlim(-0.02, max(1.02, panel.get_xlim()[1]))
+        panel.grid(alpha=0.3, axis="x")
+    _published_rows(rows, methods, axes[0])
+    axes[0].set_yticks(range(len(rows)), [f"{row.label}, {row.backbone.upper()}" for row in rows])
+    _legend_beside(axes)
+
+
+def _published_rows(rows: list[Row], methods: list[str], panel: Any) -> None:
+    """Published success rates, as rings around the places of their methods."""
+    found = [
+        (row.published[method].success, place + _below(number, methods))
+        for place, row in enumerate(rows)
+        for number, method in enumerate(methods)
+        if method in row.found and method in row.published and not row.is_return
+    ]
+    if found:
+        look = {"linestyle": "none", "marker": "o", "markersize": 8, "markerfacecolor": "none", "color": PERIOD}
+        panel.plot(*zip(*found, strict=True), **look, label=PUBLISHED)
+
+
+def _below(number: int, methods: list[str]) -> float:
+    """Return how far a method lies below the middle of a row."""
+    return ROW_HEIGHT * ((number + 0.5) / len(methods) - 0.5)
 
 
 def _scatter(groups: Groups, axes: list[Any]) -> None:
@@ -129,11 +198,15 @@ def _factors(groups: Groups, axes: list[Any]) -> None:
     _legend_below(axes)
 
 
+def _are_timed(groups: Groups) -> bool:
+    """Tell whether there are times to draw, and a table of them, which needs a diffusion policy."""
+    found = whole(groups)
+    return any(map(is_diffusion, found)) and any(one.mean("inference_s_p50") for one in found)
+
+
 FIGURES: dict[str, list[Drawing]] = {
     "Success and diversity": [Drawing("methods", lambda groups: len(whole(groups)) > 1, 1, _scatter)],
-    "Inference time against steps": [
-        Drawing("times", lambda groups: any(one.mean("inference_s_p50") for one in whole(groups)), 1, _times)
-    ],
+    "Inference time against steps": [Drawing("times", _are_timed, 1, _times)],
     "Ablations": [
         Drawing("experts", lambda groups: len(_by_experts(groups)) > 1, 2, _experts),
         Drawing("factors", lambda groups: any((ABLATED, name) in groups for name in FACTORS if name), 2, _factors),
@@ -161,7 +234,15 @@ def _legend_below(axes: list[Any]) -> None:
         axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
-def _measure(found: Group, measure: str) -> SeedMean:
+def _legend_beside(axes: list[Any]) -> None:
+    """Add one legend for all panels, on the right; methods first, in their order."""
+    handles, labels = axes[0].get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda number: labels[number] == PUBLISHED)
+    given = ([handles[number] for number in order], [labels[number] for number in order])
+    axes[-1].legend(*given, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+
+
+def _measure(found: Group | Measure, measure: str) -> SeedMean:
     figure: SeedMean = getattr(found, measure)
     return figure
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
+from vdd_ros.benchmark.methods.data_names import file_name, join_name, split_name
 from vdd_ros.learning.configs import Sampler, Schedule
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.methods import registry
@@ -105,6 +106,7 @@ class Model:
         seed: Seed of its training.
         variant: Name in `VARIANTS`, or None.
         teacher: Model that it is distilled from; None if it learns from the demonstrations.
+        style: Style of the demonstrations; None for the usual one.
     """
 
     task: str
@@ -113,13 +115,20 @@ class Model:
     seed: int = 0
     variant: str | None = None
     teacher: "Model | None" = None
+    style: str | None = None
 
     @classmethod
-    def of(cls, task: str, name: str, backbone: str, seed: int, variant: str | None = None) -> "Model":
-        """Return a model with its teacher, always that of seed 0, as in the paper."""
+    def of(cls, data: str, name: str, backbone: str, seed: int, variant: str | None = None) -> "Model":
+        """Return a model of TASK or TASK:STYLE with its teacher, always that of seed 0, as in the paper."""
         source = SOURCES[name]
-        teacher = cls.of(task, source.teacher, backbone, 0) if source.teacher else None
-        return cls(task, name, backbone, seed, variant, teacher)
+        teacher = cls.of(data, source.teacher, backbone, 0) if source.teacher else None
+        task, style = split_name(data)
+        return cls(task, name, backbone, seed, variant, teacher, style)
+
+    @property
+    def data(self) -> str:
+        """What it learns from, TASK or TASK:STYLE."""
+        return join_name(self.task, self.style)
 
     @property
     def source(self) -> Source:
@@ -134,7 +143,7 @@ class Model:
     @property
     def label(self) -> str:
         """Name for people and folders."""
-        return _label(self.task, self.name, self.variant, self.backbone, self.seed)
+        return _label(self, self.name)
 
 
 class Sampling(TypedDict, total=False):
@@ -167,8 +176,7 @@ class Trial:
     @property
     def label(self) -> str:
         """Name for people and folders."""
-        model = self.model
-        return _label(model.task, self.method, model.variant, model.backbone, model.seed)
+        return _label(self.model, self.method)
 
     @property
     def teacher(self) -> str | None:
@@ -177,7 +185,14 @@ class Trial:
 
 
 def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
-    """Return the trials of some methods: first teachers, only with seed 0; then the others, with each seed."""
+    """Return the trials of some methods: first teachers, only with seed 0; then the others, with each seed.
+
+    Args:
+        tasks: TASK or TASK:STYLE each.
+        methods: Names in `METHODS`.
+        seeds: Number of seeds.
+        backbone: `gpt` or `mlp`.
+    """
     wanted = [name for name in METHODS if name in set(methods)]
     return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
 
@@ -202,5 +217,6 @@ def _trials(task: str, method: str, seeds: int, backbone: str, variant: str | No
         yield Trial(method, Model.of(task, METHODS[method].model, backbone, seed, variant))
 
 
-def _label(task: str, name: str, variant: str | None, backbone: str, seed: int) -> str:
-    return "-".join([task, name, *([variant] if variant else []), backbone, str(seed)])
+def _label(model: Model, name: str) -> str:
+    variant = [model.variant] if model.variant else []
+    return "-".join([file_name(model.task, model.style), name, *variant, model.backbone, str(model.seed)])

@@ -1,14 +1,15 @@
 """The report of a benchmark: Markdown tables with figures between them."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import fill_block
-from vdd_ros.benchmark.methods.figures import FIGURES, draw
+from vdd_ros.benchmark.methods.data_names import file_name, title
+from vdd_ros.benchmark.methods.figures import FIGURES, SUMMARY_FIGURE, draw, draw_summary
+from vdd_ros.benchmark.methods.paper_rows import footnotes, paper_rows, sections
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.summary import group, settings_apart
-from vdd_ros.benchmark.methods.tables import TABLES
+from vdd_ros.benchmark.methods.tables import TABLES, paper_table
 from vdd_ros.benchmark.speed.command import draw_comparison, section
 from vdd_ros.files import UPDATE_WAIT_S, replacing
 from vdd_ros.host.facts import MachineFacts
@@ -23,8 +24,10 @@ def write_report(records: list[Record], folder: Path) -> str:
     """Write tables and figures of trials into a folder; return the tables as Markdown."""
     text = render(records, folder, Path())
     with holding(folder, wait_s=UPDATE_WAIT_S):
-        for task, backbone in sections(records):
-            draw(group(records, task, backbone), folder, task, backbone)
+        for task, style, backbone in sections(records):
+            groups = group(records, task, backbone, style)
+            draw(groups, folder, file_name(task, style), backbone, _heading(task, style, backbone))
+        draw_summary(paper_rows(records), folder)
         draw_comparison(folder)
         with replacing(folder / REPORT_FILE) as aside:
             aside.write_text(text + "\n", encoding="utf-8")
@@ -57,22 +60,31 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
     """
     if not records:
         return "Nothing has been measured yet."
-    parts = [_preface(records)]
-    for task, backbone in sections(records):
-        groups = group(records, task, backbone)
-        parts.append(f"## {task.capitalize()}, {backbone.upper()} backbone")
-        for title, table in TABLES.items():
+    parts = [_preface(records), *_summary(records, figures)]
+    for task, style, backbone in sections(records):
+        groups = group(records, task, backbone, style)
+        parts.append(f"## {_heading(task, style, backbone)}")
+        for name, table in TABLES.items():
             if not (text := table(groups)):
                 continue
-            files = [drawing.file(task, backbone) for drawing in FIGURES.get(title, []) if drawing.applies(groups)]
-            parts += [f"### {title}", text, *(f"![{title}]({(figures / file).as_posix()})" for file in files)]
+            drawings = [drawing for drawing in FIGURES.get(name, []) if drawing.applies(groups)]
+            files = [drawing.file(file_name(task, style), backbone) for drawing in drawings]
+            parts += [f"### {name}", text, *(f"![{name}]({(figures / file).as_posix()})" for file in files)]
     parts += section(folder, figures)
     return "\n\n".join(parts)
 
 
-def sections(records: Iterable[Record]) -> list[tuple[str, str]]:
-    """Return the pairs of task and backbone of some trials, sorted."""
-    return sorted({(record["task"], record["backbone"]) for record in records})
+def _heading(task: str, style: str | None, backbone: str) -> str:
+    return f"{title(task, style)}, {backbone.upper()} backbone"
+
+
+def _summary(records: list[Record], figures: Path) -> list[str]:
+    """Return the paragraphs of the summary."""
+    rows = paper_rows(records)
+    text = "Success / task entropy of each method, by task and milestone; in parentheses the style of demonstrations."
+    notes = [f"{mark} {note}" for mark, note in footnotes(rows).values()]
+    picture = f"![The paper's rows]({(figures / SUMMARY_FIGURE).as_posix()})"
+    return ["## The paper's rows", text, paper_table(rows), *notes, picture]
 
 
 def _preface(records: list[Record]) -> str:
@@ -86,10 +98,14 @@ def _preface(records: list[Record]) -> str:
     rollouts = " or ".join(str(count) for count in sorted({record["rollouts"] for record in records}))
     lines = [
         f"{len(records)} trials, {rollouts} rollouts each. ± is the standard deviation over seeds; brackets are 95 % "
-        "intervals for these seeds, over their rollouts. Published figures are from the VDD paper, with GPT backbones "
+        "intervals for these seeds, over their rollouts and, where episodes start differently, over contexts; "
+        "*success − teacher* is paired by contexts. Published figures are from the VDD paper, with GPT backbones "
         "and its own simulator. Inference is the median time per action in one thread.",
         f"Trained on {'; '.join(trained)}. Inference times from {'; '.join(timed) or 'no machine yet'}.",
     ]
-    if apart := settings_apart(records):
-        lines.append(f"Not all trials were measured alike: {', '.join(apart)}.")
+    for task, style, backbone in sections(records):
+        compared = [trial for one in group(records, task, backbone, style).values() for trial in one.trials]
+        if apart := settings_apart(compared):
+            name = _heading(task, style, backbone)
+            lines.append(f"{name}: not all trials were measured alike: {', '.join(apart)}.")
     return "\n\n".join(lines)

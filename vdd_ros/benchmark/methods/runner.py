@@ -14,12 +14,13 @@ import torch
 
 from vdd_ros.benchmark.methods.clock import read_json, read_seconds, timed
 from vdd_ros.benchmark.methods.matrix import Model, Trial
-from vdd_ros.benchmark.methods.results import Record, TrainingMachine
+from vdd_ros.benchmark.methods.results import Record, TrainingMachine, outcome
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config, train
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import JsonObject
 from vdd_ros.errors import ProcessError
 from vdd_ros.evaluation.compatibility import goals_of
+from vdd_ros.evaluation.contexts import contexts_of_episodes
 from vdd_ros.evaluation.rollouts import EpisodesScore, evaluate_policy
 from vdd_ros.host.facts import machine_facts
 from vdd_ros.learning.export.export import export
@@ -64,7 +65,7 @@ class Runner:
 
     Attributes:
         work: The folder; workers on other machines see it under the same path.
-        data: Task to the folder of its demonstrations, which workers see too.
+        data: TASK or TASK:STYLE to the folder of its demonstrations, which workers see too.
         rollouts: Episodes of each trial.
         steps: Training steps; None for the default of each method.
         device: `auto`, `cpu` or `cuda`.
@@ -98,16 +99,16 @@ class Runner:
         """Return the record of a model's training, or None if it has not ended."""
         return cast("Training | None", read_json(self.model_folder(model) / TRAINED_FILE))
 
-    def demonstrations(self, task: str) -> DemonstrationSet:
-        """Return the demonstrations of a task."""
-        return _load(self.data[task])
+    def demonstrations(self, model: Model) -> DemonstrationSet:
+        """Return the demonstrations that a model learns from."""
+        return _load(self.data[model.data])
 
     def _model_key(self, model: Model) -> str:
         return _digest(
             {
                 "method": model.source.method,
                 "settings": lasting_settings(make_config(model, self.device, self.steps)),
-                "data": self.demonstrations(model.task).sha256,
+                "data": self.demonstrations(model).sha256,
                 "teacher": model.teacher and self._model_key(model.teacher),
                 "versions": {name: versions()[name] for name in KEYED_VERSIONS},
             }
@@ -131,7 +132,7 @@ class Runner:
         teacher = self.checkpoint(model.teacher) if model.teacher else None
         config = make_config(model, self.device, self.steps)
         with timed(folder / _CLOCK):
-            metadata = train(model, config, self.demonstrations(model.task), folder / CHECKPOINT, teacher)
+            metadata = train(model, config, self.demonstrations(model), folder / CHECKPOINT, teacher)
         gpu = torch.cuda.get_device_name() if config.pick_device().type == "cuda" else None
         return {
             "seconds": read_seconds(folder / _CLOCK),
@@ -148,8 +149,9 @@ class Runner:
         if not file.exists():
             export(self.checkpoint(trial.model), file, ExportConfig(**trial.sampling, novelty=False))
         policy = OnnxPolicy.load(file, intra_op_threads=torch.get_num_threads())
-        goals = goals_of(self.demonstrations(trial.model.task), policy.spec) if policy.spec.goal_length else None
-        scores = evaluate_policy(policy, get_task(trial.model.task), self.rollouts, [trial.model.seed], goals=goals)
+        goals = goals_of(self.demonstrations(trial.model), policy.spec) if policy.spec.goal_length else None
+        task = get_task(trial.model.task)
+        scores = evaluate_policy(policy, task, self.rollouts, [trial.model.seed], goals=goals)
         return self._record(trial, policy, scores.pooled)
 
     def _record(self, trial: Trial, policy: OnnxPolicy, scored: EpisodesScore) -> Record:
@@ -159,6 +161,7 @@ class Runner:
         teacher = model.teacher and self._trained(model.teacher)
         return {
             "task": model.task,
+            "style": model.style,
             "backbone": model.backbone,
             "method": trial.method,
             "variant": model.variant,
@@ -166,10 +169,12 @@ class Runner:
             "teacher": trial.teacher,
             "experts": spec.experts,
             "rollouts": score.rollouts,
-            "success": score.success_rate,
-            "success_interval": list(score.success_interval),
-            "entropy": score.entropy,
-            "entropy_interval": list(score.entropy_interval),
+            **outcome(score),
+            "milestones": {name: outcome(part) for name, part in scored.milestones.items()},
+            "returns": score.returns,
+            "returns_interval": list(score.returns_interval) if score.returns_interval else None,
+            "contexts": score.contexts,
+            "contexts_sha256": self._contexts_sha256(model.task),
             "modes_found": score.modes_found,
             "modes": {str(mode): number for mode, number in score.modes.items()},
             "ends": dict(scored.ends),
@@ -193,6 +198,12 @@ class Runner:
             "key": self.folder(trial).name,
             "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
+
+    def _contexts_sha256(self, name: str) -> str | None:
+        task = get_task(name)
+        if not task.spec.context:
+            return None
+        return hashlib.sha256(contexts_of_episodes(task, None, self.rollouts).tobytes()).hexdigest()
 
     def _trained(self, model: Model) -> Training:
         trained = self.trained(model)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vdd_ros.benchmark.methods.data_names import file_name, split_name
 from vdd_ros.benchmark.methods.inference_times import measure_trials
 from vdd_ros.benchmark.methods.matrix import Model, Trial
 from vdd_ros.benchmark.methods.results import Record, merge_results, read_results
@@ -24,24 +25,25 @@ from vdd_ros.workers import Result, Workers, worker_number
 
 
 def find_demonstrations(tasks: Sequence[str], given: Path | None, work: Path, workers: Workers) -> dict[str, Path]:
-    """Return the folder of each task's demonstrations; make those that are missing.
+    """Return the folder of the demonstrations of each name; make those that are missing.
 
     Args:
-        tasks: Names of the tasks.
+        tasks: TASK or TASK:STYLE each.
         given: Folder of the demonstrations of a single task; None for those in `work`.
         work: Work folder.
         workers: Make the demonstrations.
 
     Raises:
-        VddError: A task is unknown, or demonstrations do not fit their task or cannot be made.
+        VddError: A task or style is unknown, or demonstrations do not fit their task or cannot be made.
     """
-    specs = {name: get_task(name).spec for name in tasks}
-    folders = {name: given or work / "demos" / name for name in tasks}
+    parts = {name: split_name(name) for name in tasks}
+    known = {name: get_task(task) for name, (task, _) in parts.items()}
+    folders = {name: given or work / "demos" / file_name(*part) for name, part in parts.items()}
     for name, folder in folders.items():
         if given is None and not (folder / FILE_NAME).exists():
-            make_demonstrations(get_task(name), folder, pool=workers)
+            make_demonstrations(known[name], folder, pool=workers, style=parts[name][1])
     for name, folder in folders.items():
-        check_demonstrations(DemonstrationSet.load(folder).header, specs[name])
+        check_demonstrations(DemonstrationSet.load(folder).header, known[name].spec)
     return folders
 
 

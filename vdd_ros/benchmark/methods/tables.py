@@ -1,40 +1,54 @@
 """The tables of a benchmark, as Markdown; a table without rows is an empty text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, SOURCES, VARIANTS, method_of
-from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success
+from vdd_ros.benchmark.methods.paper_rows import Row, summary_table
+from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success, teacher_gap
 
 MIXTURES = [name for name, one in METHODS.items() if method_of(SOURCES[one.model]).structure == "mixture"]
 
 
+BELOW = "\u21b3 "
+"""Stands before a milestone, below the row of its task."""
+
+
+def paper_table(rows: Iterable[Row]) -> str:
+    """Return the summary: success and entropy by task and method."""
+    heads, *cells = summary_table(rows)
+    return _table(heads, cells)
+
+
 def methods_table(groups: Groups) -> str:
-    """Return success and entropy of every method."""
-    heads = (
-        "method",
-        "passes",
-        "success",
-        "published",
-        "task entropy",
-        "modes",
-        "inference, ms",
-        "made in, s",
-        "seeds",
-    )
-    rows = (
-        [
-            found.label,
-            str(found["steps"]),
-            str(found.success),
-            paper_success(found["task"], found.method),
-            str(found.entropy),
-            _number(found.mean("modes_found"), 1),
-            _milliseconds(found),
-            _number(found.mean("distil_s") or found.mean("train_s"), 0),
-            str(len(found.trials)),
+    """Return success and entropy of every method, and a student's difference to its teacher."""
+    found = whole(groups)
+    heads = ["method", "passes", "success", "published", "success − teacher", "task entropy", "modes"]
+    returns = any(one.mean("returns") is not None for one in found)
+    heads += [*(["return"] if returns else []), "inference, ms", "made in, s", "seeds"]
+    rows = []
+    for one, milestone in _parts(found):
+        measure, gap = one.measure(milestone), teacher_gap(one, groups, milestone)
+        outcome = [
+            str(measure.success),
+            paper_success(one["task"], one.method, milestone),
+            "–" if gap is None else str(gap),
+            str(measure.entropy),
         ]
-        for found in whole(groups)
-    )
+        if milestone is not None:
+            rows.append([BELOW + milestone, "", *outcome, *[""] * (len(heads) - 6)])
+            continue
+        rows.append(
+            [
+                one.label,
+                str(one["steps"]),
+                *outcome,
+                _number(one.mean("modes_found"), 1),
+                *([_number(one.mean("returns"), 3)] if returns else []),
+                _milliseconds(one),
+                _number(one.mean("distil_s") or one.mean("train_s"), 0),
+                str(len(one.trials)),
+            ]
+        )
     return _table(heads, rows)
 
 
@@ -48,14 +62,20 @@ def steps_table(groups: Groups) -> str:
     students = [found for found in whole(groups) if not is_diffusion(found)]
     rows = (
         [
-            found["teacher"].upper() if is_diffusion(found) else found.label,
-            str(found["steps"]),
-            found["sampler"] or "–",
-            _milliseconds(found),
-            _number(found.success.mean, 3),
-            _number(found.entropy.mean, 3),
+            *(
+                [
+                    found["teacher"].upper() if is_diffusion(found) else found.label,
+                    str(found["steps"]),
+                    found["sampler"] or "–",
+                    _milliseconds(found),
+                ]
+                if milestone is None
+                else [BELOW + milestone, "", "", ""]
+            ),
+            _number(found.measure(milestone).success.mean, 3),
+            _number(found.measure(milestone).entropy.mean, 3),
         ]
-        for found in (*diffusion, *students)
+        for found, milestone in _parts((*diffusion, *students))
     )
     return _table(("policy", "steps", "sampler", "inference, ms", "success", "task entropy"), rows)
 
@@ -65,14 +85,16 @@ def mixtures_table(groups: Groups) -> str:
     found = [groups[method, None] for method in MIXTURES if (method, None) in groups]
     rows = (
         [
-            one.label,
-            one["teacher"].upper() if one["teacher"] else "demonstrations",
-            str(one["experts"]),
-            str(one.success),
-            paper_success(one["task"], one.method),
-            str(one.entropy),
+            *(
+                [one.label, one["teacher"].upper() if one["teacher"] else "demonstrations", str(one["experts"])]
+                if milestone is None
+                else [BELOW + milestone, "", ""]
+            ),
+            str(one.measure(milestone).success),
+            paper_success(one["task"], one.method, milestone),
+            str(one.measure(milestone).entropy),
         ]
-        for one in found
+        for one, milestone in _parts(found)
     )
     heads = ("mixture", "learns from", "experts", "success", "published", "task entropy")
     return _table(heads, rows) if len(found) > 1 else ""
@@ -85,15 +107,21 @@ def ablations_table(groups: Groups) -> str:
         return ""
     rows = (
         [
-            one["variant"] or one.label,
-            str(one["experts"]),
-            one["settings"]["gating"],
-            one["settings"]["noise_scheme"],
-            str(one.success),
-            str(one.entropy),
-            str(len(one.trials)),
+            *(
+                [
+                    one["variant"] or one.label,
+                    str(one["experts"]),
+                    one["settings"]["gating"],
+                    one["settings"]["noise_scheme"],
+                ]
+                if milestone is None
+                else [BELOW + milestone, "", "", ""]
+            ),
+            str(one.measure(milestone).success),
+            str(one.measure(milestone).entropy),
+            str(len(one.trials)) if milestone is None else "",
         ]
-        for one in found
+        for one, milestone in _parts(found)
     )
     return _table(("variant", "experts", "gating", "noise levels", "success", "task entropy", "seeds"), rows)
 
@@ -120,6 +148,13 @@ def is_diffusion(found: Group) -> bool:
 def teacher_of(groups: Groups) -> Group | None:
     """Return the teacher of the student that the ablations vary, or None."""
     return groups.get((SOURCES[ABLATED].teacher or "", None))
+
+
+def _parts(found: Iterable[Group]) -> Iterator[tuple[Group, str | None]]:
+    """Yield each group as a whole, then with each of its milestones."""
+    for one in found:
+        for milestone in (None, *one.milestones):
+            yield one, milestone
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

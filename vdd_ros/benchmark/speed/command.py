@@ -53,7 +53,7 @@ def compare_speed(
         raise TypeError(f"the model {student.label} is not distilled")
     rates = rates or (LEARNING_RATE, math.sqrt(LEARNING_RATE * config.learning_rate), config.learning_rate)
     teacher = train_alone(runner, student.teacher)
-    found = measure_speed(teacher, runner.demonstrations(task), config, rates=rates)
+    found = measure_speed(teacher, runner.demonstrations(student), config, rates=rates)
     record: SpeedRecord = {"task": task, "backbone": backbone, "steps": steps, "batch": config.batch, **found}
     write_json(folder / RECORD_FILE, record)
     draw_comparison(folder)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import check_block
+from vdd_ros.benchmark.methods.data_names import STATE, expand_names
 from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_ablations, unique
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
@@ -12,7 +13,6 @@ from vdd_ros.cli.options import BACKBONES, add_worker_options
 from vdd_ros.cli.threads import add_thread_option, settle_worker_threads
 from vdd_ros.console import show, tell
 from vdd_ros.documents import write_json
-from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.compatibility import task_of
 from vdd_ros.places import OutputFile, OutputFolder, check_file, check_folder
 from vdd_ros.tasks import SHIPPED_TASK, task_names
@@ -23,7 +23,8 @@ _SEEDS = Whole(most=1000)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `vdd benchmark methods`."""
-    names = f"{', '.join(task_names())} (default: that of --demos, else {SHIPPED_TASK})"
+    names = f"{', '.join(task_names())}, TASK:STYLE for another style of demonstrations, or {STATE} for the paper's"
+    names += f" state-based tasks (default: that of --demos, else {SHIPPED_TASK})"
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help=names)
     parser.add_argument(
         "--methods",
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Run unfinished trials, measure times, report; return 1 if a trial failed."""
     results = args.results or (args.work / "benchmark.json" if args.steps else Path("results/benchmark.json"))
     report = args.report or results.parent
-    args.tasks = args.tasks or [task_of(args.demos)]
+    args.tasks = expand_names(args.tasks or [task_of(args.demos)], args.demos)
     _check_arguments(args, results, report)
     code = 0 if args.report_only else _run_trials(args, results)
     records = read_results(results)
@@ -86,8 +87,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> None:
     """Refuse early what would fail later."""
-    if args.demos is not None and len(args.tasks) > 1:
-        raise ConfigurationError("--demos holds the demonstrations of one task; give one task with it")
     check_file("--results", results)
     check_folder("--report", report)
     if args.docs is not None:

@@ -71,7 +71,7 @@ TASK = Task(
     demonstrate_part=demonstrate_part,
     mode_names=MODE_NAMES,
     milestones=(
-        Milestone("1 box", len(BOXES), partial(_first_boxes, 1), _PUBLISHED[0]),
-        Milestone("2 boxes", SPEC.modes, partial(_first_boxes, 2), _PUBLISHED[1]),
+        Milestone("1 box", len(BOXES), partial(_first_boxes, 1), _PUBLISHED[0], "Stacking-1"),
+        Milestone("2 boxes", SPEC.modes, partial(_first_boxes, 2), _PUBLISHED[1], "Stacking-2"),
     ),
 )
