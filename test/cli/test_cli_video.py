@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from policy_files import write_mixture
 
-from vdd_ros.cli import evaluate
 from vdd_ros.cli.main import main
+from vdd_ros.evaluation import entrant
 
 Capture = pytest.CaptureFixture[str]
 
@@ -23,7 +23,7 @@ def never(*args: object, **given: object) -> None:
 
 def refusal(policy: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, *options: str) -> str:
     """Return the error of a command that must not run its rollouts."""
-    monkeypatch.setattr(evaluate, "roll_out_seeds", never)
+    monkeypatch.setattr(entrant, "roll_out_seeds", never)
     assert main(["evaluate", str(policy), "--task", "avoiding", "--rollouts", "2", *options]) == 2
     return capsys.readouterr().err
 
