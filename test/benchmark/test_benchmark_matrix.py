@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, VARIANTS, expand, expand_ablations, unique
+from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, VARIANTS, expand, expand_variants, unique
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config
 
 
@@ -37,7 +37,7 @@ def test_a_student_has_the_teacher_of_its_own_backbone_and_of_seed_0() -> None:
 
 
 def test_the_ablations_vary_experts_gating_and_noise_beside_teacher_and_student() -> None:
-    trials = expand_ablations(["avoiding"], 1, "mlp")
+    trials = expand_variants(["avoiding"], VARIANTS, 1, "mlp")
     assert [trial.method for trial in trials if trial.model.variant is None] == ["beso", "vdd-beso"]
     configs = {
         trial.model.variant: lasting_settings(make_config(trial.model, "cpu", None))
@@ -52,7 +52,7 @@ def test_the_ablations_vary_experts_gating_and_noise_beside_teacher_and_student(
 
 
 def test_what_two_parts_of_a_benchmark_share_is_there_once() -> None:
-    trials = unique([*expand(["avoiding"], METHODS, 1, "mlp"), *expand_ablations(["avoiding"], 1, "mlp")])
+    trials = unique([*expand(["avoiding"], METHODS, 1, "mlp"), *expand_variants(["avoiding"], VARIANTS, 1, "mlp")])
     labels = [trial.label for trial in trials]
     assert len(set(labels)) == len(labels) == len(METHODS) + len(VARIANTS)
 

@@ -13,11 +13,18 @@ from benchmark_records import record
 from checkout import CHECKOUT
 from matplotlib.image import imread
 
-from vdd_ros.benchmark.methods.matrix import METHODS, VARIANTS
+from vdd_ros.benchmark.methods.matrix import ABLATIONS, METHODS, UPDATES, VARIANTS
 from vdd_ros.benchmark.methods.report import BEGIN, END, render, update_page, write_report
 from vdd_ros.benchmark.methods.results import merge_results, read_results
 from vdd_ros.benchmark.methods.summary import Group, group, paper_success
-from vdd_ros.benchmark.methods.tables import ablations_table, methods_table, mixtures_table, steps_table
+from vdd_ros.benchmark.methods.tables import (
+    ablations_table,
+    methods_table,
+    mixtures_table,
+    steps_table,
+    updates_table,
+)
+from vdd_ros.benchmark.methods.updates import update_rows
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.tasks.metrics import wilson_interval
 
@@ -81,12 +88,32 @@ def test_the_ways_to_train_a_mixture_are_compared_once_there_are_two() -> None:
 
 
 def test_the_ablations_stand_below_what_they_vary() -> None:
-    trials = [record("vdd-beso"), *(record("vdd-beso", variant=name, success=0.5) for name in VARIANTS)]
+    trials = [record("vdd-beso"), *(record("vdd-beso", variant=name, success=0.5) for name in ABLATIONS)]
     found = rows(ablations_table(group(trials, "avoiding", "gpt")))
-    assert [row["variant"] for row in found] == ["VDD from BESO", *VARIANTS]
+    assert [row["variant"] for row in found] == ["VDD from BESO", *ABLATIONS]
     assert found[0]["success"].startswith("0.950")
     assert found[1]["success"].startswith("0.500")
     assert ablations_table(group(trials[:1], "avoiding", "gpt")) == ""
+
+
+def test_updates_are_compared_on_the_tasks_on_which_all_were_measured() -> None:
+    trials = [record("beso", success=0.9, entropy=0.8), record("vdd-beso", backbone="mlp")]
+    for place, name in enumerate(UPDATES):
+        trials += [record("vdd-beso", variant=name, seed=seed, success=0.1 * place, entropy=0.5) for seed in (0, 1)]
+        trials += [record("vdd-beso", variant=name, backbone="mlp", success=0.5, entropy=0.1 * place)]
+    trials += [record("vdd-beso", task="pushing", variant=name) for name in list(UPDATES)[1:]]
+    found = rows(updates_table(update_rows(trials)))
+    assert len(found) == len(UPDATES)  # of the MLP no teacher was measured, so there is no row of teachers
+    assert set(found[0]) == {
+        *("update", "gating learns from", "uniform weight", "mean", "seeds"),
+        *("Avoiding, GPT", "Avoiding, MLP"),
+    }
+    assert [row["Avoiding, GPT"] for row in found[2:4]] == ["0.200 / 0.500", "0.300 / 0.500"]
+    assert [row["mean"] for row in found[2:4]] == ["0.350 / 0.350", "0.400 / 0.400"]
+    assert found[5] | {"update": "paper", "gating learns from": "teacher", "uniform weight": "0.5"} == found[5]
+    alone = [one for one in trials if one["backbone"] == "gpt"]
+    assert rows(updates_table(update_rows(alone)))[-1]["mean"] == "0.900 / 0.800"
+    assert update_rows(trials[:1]) == []
 
 
 def test_ablations_do_not_mix_with_the_method_that_they_vary() -> None:
@@ -100,11 +127,11 @@ def test_the_report_has_a_section_for_each_backbone_and_the_figures_that_it_name
     trials += [record("vdd-beso", backbone="mlp", variant=name) for name in VARIANTS]
     text = write_report(trials, tmp_path)
     assert (tmp_path / "benchmark.md").read_text() == text + "\n"
-    headings = ["The paper's rows", "Avoiding, GPT backbone", "Avoiding, MLP backbone"]
+    headings = ["The paper's rows", "Updates of VDD", "Avoiding, GPT backbone", "Avoiding, MLP backbone"]
     assert re.findall("^## (.*)$", text, re.MULTILINE) == headings
     named = re.findall(r"!\[.*\]\((.*)\)", text)
     assert set(named) == {file.name for file in tmp_path.glob("*.png")}
-    assert len(named) == 1 + 2 + 4
+    assert len(named) == 1 + 1 + 2 + 4
     assert all(imread(tmp_path / name).std() > 0 for name in named)
 
 

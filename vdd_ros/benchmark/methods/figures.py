@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS
+from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, UPDATES
 from vdd_ros.benchmark.methods.paper_rows import Row, shown_methods
 from vdd_ros.benchmark.methods.summary import Group, Groups, Measure, SeedMean
 from vdd_ros.benchmark.methods.tables import is_diffusion, teacher_of, whole
+from vdd_ros.benchmark.methods.updates import UpdateRow
 from vdd_ros.evaluation.plots import PERIOD, colour, log_ticks, style
 from vdd_ros.files import replacing
 
@@ -19,6 +20,7 @@ ROW_HEIGHT = 0.8
 """Share of a row of the summary within which its methods lie, one below the other."""
 PUBLISHED = "published"
 SUMMARY_FIGURE = "benchmark_summary.png"
+UPDATES_FIGURE = "benchmark_updates.png"
 TITLES = {"success": "success rate", "entropy": "task entropy"}
 FACTORS = {
     None: "learned gating,\na range of levels",
@@ -80,6 +82,28 @@ def draw_summary(rows: list[Row], folder: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=size, sharey=True, squeeze=False, layout="constrained")
     _rows(rows, methods, list(axes[0]))
     with replacing(folder / SUMMARY_FIGURE) as aside:
+        figure.savefig(aside, dpi=150, format="png")
+    plt.close(figure)
+
+
+def draw_updates(rows: list[UpdateRow], folder: Path) -> None:
+    """Draw success and entropy of each update by task into a folder, as PNG; nothing without rows."""
+    if not rows:
+        return
+    plt, names = _pyplot(), list(UPDATES)
+    figure, axes = plt.subplots(1, 2, figsize=(11.0, 4.5), sharey=True, layout="constrained")
+    for panel, measure in zip(axes, MEASURES, strict=True):
+        for number, row in enumerate(rows):
+            figures = [_measure(row.found[name], measure) for name in names]
+            heights = [place + 0.5 * ((number + 0.5) / len(rows) - 0.5) for place in range(len(names))]
+            errors = list(zip(*map(_bars_pair, figures), strict=True))
+            look = {**style(number), "linestyle": "none", "markersize": 4.5, "elinewidth": 0.8}
+            panel.errorbar([one.mean for one in figures], heights, xerr=errors, **look, label=row.label)
+        panel.set(xlabel=f"{TITLES[measure]}, 95 % interval", ylim=(len(names) - 0.5, -0.5))
+        panel.grid(alpha=0.3)
+    axes[0].set_yticks(range(len(names)), names)
+    _legend_beside(list(axes))
+    with replacing(folder / UPDATES_FIGURE) as aside:
         figure.savefig(aside, dpi=150, format="png")
     plt.close(figure)
 

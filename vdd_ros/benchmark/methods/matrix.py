@@ -81,11 +81,27 @@ METHODS = {
 }
 
 ABLATED = "vdd-beso"
-VARIANTS: dict[str, dict[str, Any]] = {
+ABLATIONS: dict[str, dict[str, Any]] = {
     **{f"experts-{number}": {"experts": number} for number in (1, 2, 4, 8, 16)},
     "gating-uniform": {"gating": "uniform"},
     "noise-fixed": {"noise_scheme": "fixed", "min_noise": 0.2},
 }
+# Whole settings, whatever the defaults are.
+MULTI_NOISE_UPDATE = {
+    "update": "multi-noise",
+    "noise_scheme": "log-uniform",
+    "min_noise": 0.03,
+    "max_noise": 1.0,
+    "forward_kl": 0.1,
+}
+UPDATES: dict[str, dict[str, Any]] = {
+    f"{update['update']}-{gating}-{weight}": {**update, "gating_on": gating, "uniform_weight": weight}
+    for update in (MULTI_NOISE_UPDATE, PAPER_UPDATE)
+    for gating in ("teacher", "data")
+    for weight in (0.0, 0.5)
+}
+"""Updates of the experts, with the actions that train the gating, and the uniform share of the experts' weights."""
+VARIANTS = {**ABLATIONS, **UPDATES}
 
 
 def method_of(source: Source) -> registry.Method:
@@ -197,12 +213,12 @@ def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: s
     return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
 
 
-def expand_ablations(tasks: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
-    """Return the trials of the ablations, after those of their teacher and of the student that they vary."""
-    trials = []
+def expand_variants(tasks: Iterable[str], variants: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
+    """Return the trials of some of `VARIANTS`, after those of their teacher and of the student that they vary."""
+    trials, variants = [], list(variants)
     for task in tasks:
         trials += expand([task], [SOURCES[ABLATED].teacher or "", ABLATED], seeds, backbone)
-        for variant in VARIANTS:
+        for variant in variants:
             trials += _trials(task, ABLATED, seeds, backbone, variant)
     return trials
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import fill_block
 from vdd_ros.benchmark.methods.data_names import file_name, title
-from vdd_ros.benchmark.methods.figures import FIGURES, SUMMARY_FIGURE, draw, draw_summary
+from vdd_ros.benchmark.methods.figures import FIGURES, SUMMARY_FIGURE, UPDATES_FIGURE, draw, draw_summary, draw_updates
 from vdd_ros.benchmark.methods.paper_rows import footnotes, paper_rows, sections
 from vdd_ros.benchmark.methods.results import Record
 from vdd_ros.benchmark.methods.summary import group, settings_apart
-from vdd_ros.benchmark.methods.tables import TABLES, paper_table
+from vdd_ros.benchmark.methods.tables import TABLES, paper_table, updates_table
+from vdd_ros.benchmark.methods.updates import describe, update_rows
 from vdd_ros.benchmark.speed.command import draw_comparison, section
 from vdd_ros.files import UPDATE_WAIT_S, replacing
 from vdd_ros.host.facts import MachineFacts
@@ -28,6 +29,7 @@ def write_report(records: list[Record], folder: Path) -> str:
             groups = group(records, task, backbone, style)
             draw(groups, folder, file_name(task, style), backbone, _heading(task, style, backbone))
         draw_summary(paper_rows(records), folder)
+        draw_updates(update_rows(records), folder)
         draw_comparison(folder)
         with replacing(folder / REPORT_FILE) as aside:
             aside.write_text(text + "\n", encoding="utf-8")
@@ -60,7 +62,7 @@ def render(records: list[Record], folder: Path, figures: Path) -> str:
     """
     if not records:
         return "Nothing has been measured yet."
-    parts = [_preface(records), *_summary(records, figures)]
+    parts = [_preface(records), *_summary(records, figures), *_updates(records, figures)]
     for task, style, backbone in sections(records):
         groups = group(records, task, backbone, style)
         parts.append(f"## {_heading(task, style, backbone)}")
@@ -85,6 +87,14 @@ def _summary(records: list[Record], figures: Path) -> list[str]:
     notes = [f"{mark} {note}" for mark, note in footnotes(rows).values()]
     picture = f"![The paper's rows]({(figures / SUMMARY_FIGURE).as_posix()})"
     return ["## The paper's rows", text, paper_table(rows), *notes, picture]
+
+
+def _updates(records: list[Record], figures: Path) -> list[str]:
+    """Return the paragraphs of the comparison of updates; none unless all were measured on a task."""
+    if not (rows := update_rows(records)):
+        return []
+    picture = f"![Updates]({(figures / UPDATES_FIGURE).as_posix()})"
+    return ["## Updates of VDD", describe(rows), updates_table(rows), picture]
 
 
 def _preface(records: list[Record]) -> str:

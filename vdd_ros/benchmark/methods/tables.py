@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from vdd_ros.benchmark.methods.matrix import ABLATED, METHODS, SOURCES, VARIANTS, method_of
+from vdd_ros.benchmark.methods.matrix import ABLATED, ABLATIONS, METHODS, SOURCES, method_of
 from vdd_ros.benchmark.methods.paper_rows import Row, summary_table
 from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success, teacher_gap
+from vdd_ros.benchmark.methods.updates import UpdateRow, updates_summary
 
 MIXTURES = [name for name, one in METHODS.items() if method_of(SOURCES[one.model]).structure == "mixture"]
 
@@ -16,6 +17,12 @@ BELOW = "\u21b3 "
 def paper_table(rows: Iterable[Row]) -> str:
     """Return the summary: success and entropy by task and method."""
     heads, *cells = summary_table(rows)
+    return _table(heads, cells)
+
+
+def updates_table(rows: Iterable[UpdateRow]) -> str:
+    """Return success and entropy of every update of VDD, by task."""
+    heads, *cells = updates_summary(rows)
     return _table(heads, cells)
 
 
@@ -102,7 +109,7 @@ def mixtures_table(groups: Groups) -> str:
 
 def ablations_table(groups: Groups) -> str:
     """Return the ablations below the student that they vary; empty without ablations."""
-    found = [groups[ABLATED, variant] for variant in (None, *VARIANTS) if (ABLATED, variant) in groups]
+    found = [groups[ABLATED, variant] for variant in (None, *ABLATIONS) if (ABLATED, variant) in groups]
     if not any(one["variant"] for one in found):
         return ""
     rows = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vdd_ros.benchmark.markdown_block import check_block
 from vdd_ros.benchmark.methods.data_names import STATE, expand_names
-from vdd_ros.benchmark.methods.matrix import METHODS, Trial, expand, expand_ablations, unique
+from vdd_ros.benchmark.methods.matrix import ABLATIONS, METHODS, UPDATES, Trial, expand, expand_variants, unique
 from vdd_ros.benchmark.methods.report import BEGIN, END, update_page, write_report
 from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.cli.numbers import TRAINING_STEPS, Whole
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all except teachers (default: %(default)s)")
     parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
+    parser.add_argument("--updates", action="store_true", help="also compare updates, gating data and weights of VDD")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
     parser.add_argument("--ablation-seeds", type=_SEEDS, default=1, metavar="SEEDS", help="(default: %(default)s)")
     parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each trial (default: %(default)s)")
@@ -96,8 +97,9 @@ def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> N
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
     methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
-    ablations = expand_ablations(args.tasks, args.ablation_seeds, args.ablation_backbone) if args.ablations else []
-    return unique([*expand(args.tasks, methods, args.seeds, args.backbone), *ablations])
+    variants = [*(ABLATIONS if args.ablations else ()), *(UPDATES if args.updates else ())]
+    varied = expand_variants(args.tasks, variants, args.ablation_seeds, args.ablation_backbone) if variants else []
+    return unique([*expand(args.tasks, methods, args.seeds, args.backbone), *varied])
 
 
 def _run_trials(args: argparse.Namespace, results: Path) -> int:
