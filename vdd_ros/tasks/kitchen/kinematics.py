@@ -11,7 +11,11 @@ GRIP_M = 0.033
 """Distance of the middle of the finger pads from the model's site, along the hand."""
 DAMPING = 1e-3
 ITERATIONS = 2
-REST_GAIN = 0.03
+REST_GAIN = 0.02
+LARGEST_REST = 0.006
+"""Largest motion of a joint in an iteration that only brings the arm nearer to its rest, in rad."""
+STIFF_M = 0.15
+"""Weight of rotations of the hand against its motion, in m/rad."""
 LARGEST_STEP = 0.2
 """Of a joint in an iteration, in rad."""
 LOW: Floats = np.array([-2.88, -1.76, -2.88, -3.05, -2.88, 0.02, -2.88])
@@ -44,14 +48,13 @@ class Kinematics:
         self._update(joints)
         return self._found()
 
-    def solve(self, joints: Floats, place: Floats, axes: Floats, stiff: Floats, rest: Floats) -> Floats:
+    def solve(self, joints: Floats, place: Floats, axes: Floats, rest: Floats) -> Floats:
         """Return joints, (7,) in rad, near the given ones, that bring the hand nearer to a pose.
 
         Args:
             joints: (7,) in rad.
             place: (3,) of the grip in m.
             axes: (3, 3) of the hand.
-            stiff: (3,) weights of the rotations about the axes of the hand in m/rad: 0 leaves one free.
             rest: (7,) joints that the arm tends to where it is free.
         """
         for _ in range(ITERATIONS):
@@ -67,11 +70,11 @@ class Kinematics:
             )
             error = np.empty(6)
             error[:3] = place - found
-            error[3:] = stiff * (turned.T @ (0.5 * np.cross(turned.T, axes.T).sum(axis=0)))
+            error[3:] = STIFF_M * 0.5 * np.cross(turned.T, axes.T).sum(axis=0)
             jacobian = self._jacobian[:, :JOINTS].copy()
-            jacobian[3:] = stiff[:, None] * (turned.T @ jacobian[3:])
+            jacobian[3:] *= STIFF_M
             inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + DAMPING * np.eye(6))
-            free = REST_GAIN * (rest - joints)
+            free = np.clip(REST_GAIN * (rest - joints), -LARGEST_REST, LARGEST_REST)
             step = inverse @ error + free - inverse @ (jacobian @ free)
             step *= min(1.0, LARGEST_STEP / max(float(np.abs(step).max()), 1e-9))
             joints = np.clip(joints + step, LOW, HIGH)
