@@ -21,7 +21,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FILE = CHECKOUT / "constraints.txt"
-EXTRAS = ("ros", "sim", "train", "physics", "cluster", "formats", "dev")
+EXTRAS = ("ros", "sim", "train", "physics", "kitchen", "cluster", "formats", "dev")
 BASE = "base"
 BUILD = "setuptools"
 UNHASHED = "torch"

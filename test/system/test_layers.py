@@ -90,6 +90,8 @@ LAYERS = {
             ("aligning.scene", "matplotlib"),
             ("block_push.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
+            ("kitchen.scene", "matplotlib"),
+            ("kitchen.kinematics", "mujoco"),
             ("pushing.scene", "matplotlib"),
             ("stacking.scene", "matplotlib"),
             ("stacking.kinematics", "mujoco"),

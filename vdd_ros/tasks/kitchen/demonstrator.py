@@ -26,8 +26,10 @@ DAMPING: Floats = np.array([100.0] * 4 + [10.0] * 3)
 PERIOD_S = 1.0 / SPEC.rate_hz
 FOLLOWED: Floats = 1.0 - np.exp(-PERIOD_S * STIFFNESS / DAMPING)
 """(7,) share of the way to its set point that a joint goes in a period."""
-LARGEST: Floats = np.array([0.055] * 4 + [0.075] * 3)
+LARGEST: Floats = np.array([0.068] * 4 + [0.09] * 3)
 """(7,) largest step of a joint in a period, in rad: the actuators' forces are limited."""
+REST: Floats = np.array([-0.8, -0.9, 1.3, -2.2, 0.0, 1.4, 0.9])
+"""(7,) joints in rad that the arm tends to where it is free: amid those of the skills."""
 TURN_STEP = 0.12
 """Largest turn of the hand in a period, in rad."""
 PATIENCE = 60
@@ -110,7 +112,7 @@ class Hand:
         most = self._habits.speed * self._pace * goal.pace
         step = way * min(1.0, most / max(float(np.linalg.norm(way)), 1e-9)) + self._tremor
         turned = _towards(axes, goal.axes)
-        moved = self._kinematics.solve(joints, place + step, turned, START[:JOINTS]) - joints
+        moved = self._kinematics.solve(joints, place + step, turned, REST) - joints
         return moved * min(1.0, 1.0 / float(np.max(np.abs(moved) / LARGEST)))
 
     def _current(self, place: Floats) -> Goal:

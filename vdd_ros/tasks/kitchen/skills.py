@@ -14,11 +14,11 @@ from vdd_ros.tasks.kitchen.sim import at_goals
 
 OPEN, CLOSED = 1.0, -1.0
 """Actions of the fingers."""
-GRIP_STEPS = 5
+GRIP_STEPS = 4
 FINGERS_M = 0.02
 """Half of the width of the closed fingers."""
-GRIPPED_M = 0.01
-"""Least position of a finger that holds a handle."""
+HELD_M = 0.03
+"""Least distance of the fingers that hold a handle."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Style:
             tilt=math.radians(random.uniform(22, 34)),
             offset=random.uniform(-0.006, 0.006, 3),
             far=random.uniform(0.1, 0.5),
-            retreat=random.uniform(0.1, 0.14),
+            retreat=random.uniform(0.08, 0.11),
         )
 
 
@@ -98,6 +98,7 @@ def _pull(
     follow: float,
     deep: float,
     lead: float,
+    pace: float,
 ) -> Iterator[Goal]:
     """Pull a door open by its handle.
 
@@ -114,6 +115,7 @@ def _pull(
         follow: Share of the door's turn by which the hand turns too.
         deep: Distance in m of the grip beyond the handle.
         lead: How far ahead of the door the hand is sent, in rad.
+        pace: Share of the usual speed.
     """
     sign = math.copysign(1.0, threshold)
     aim = threshold + 0.06 * sign + style.far * (most - threshold)
@@ -126,14 +128,14 @@ def _pull(
     def now() -> float:
         return float(see()[entry])
 
-    while sign * (aim - now()) > 0:  # again if the handle slips
+    while sign * (threshold - now()) > 0:  # again if the handle slips
         yield _with(grip(now(), style.retreat), precision=0.03)
         yield _with(grip(now(), 0.05), precision=0.015, pace=0.8)
         yield _with(grip(now(), 0.0), precision=0.01, pace=0.6)
         for _ in range(GRIP_STEPS):
             yield _with(grip(now(), 0.0), fingers=CLOSED, steps=1)
-        while sign * (aim - now()) > 0 and see()[7:9].min() > GRIPPED_M:
-            yield _with(grip(now() + lead * sign, 0.0), fingers=CLOSED, steps=1, pace=0.6)
+        while sign * (aim - now()) > 0 and see()[7:9].sum() > HELD_M:
+            yield _with(grip(now() + lead * sign, 0.0), fingers=CLOSED, steps=1, pace=pace)
         for _ in range(3):
             yield _with(grip(now(), 0.0), steps=1)
         yield _with(grip(now(), style.retreat), precision=0.03)
@@ -142,13 +144,16 @@ def _pull(
 def microwave(see: See, style: Style) -> Iterator[Goal]:
     """Pull the microwave's door."""
     pivot, handle = np.array([-1.1275, 0.455, 1.792]), np.array([0.4856, 0.0372, 0.06])
-    yield from _pull(see, style, 22, pivot, handle, -0.45, -0.8, style.tilt + 0.2, 0.3, 0.0, 0.015, 0.12)
+    yield from _pull(see, style, 22, pivot, handle, -0.45, -0.8, style.tilt + 0.2, 0.3, 0.0, 0.015, 0.12, 0.6)
 
 
 def hinge_cabinet(see: See, style: Style) -> Iterator[Goal]:
     """Pull the right door of the hinged cabinet."""
     pivot, handle = np.array([-0.224, 0.71, 2.6]), np.array([-0.302, -0.128, -0.06])
-    yield from _pull(see, style, 21, pivot, handle, 1.15, 1.3, style.tilt - 0.4, -0.35, 0.7, 0.02, 0.25)
+    for goal in _pull(see, style, 21, pivot, handle, 1.15, 1.3, style.tilt - 0.4, -0.2, 0.25, 0.025, 0.25, 1.0):
+        last = goal
+        yield goal
+    yield _with(last, place=last.place + (0.12, -0.02, -0.03), fingers=CLOSED, precision=0.05)  # clear of the door
 
 
 def _push(
@@ -188,7 +193,7 @@ def _push(
     yield at(contact(now() + clear) + back + (0, -style.retreat, 0) + style.offset, precision=0.03)
     yield at(contact(now() + clear) + back, precision=0.01, pace=0.7)
     while sign * (aim - now()) > 0:
-        yield at(contact(now() + lead * sign), steps=1, pace=0.6)
+        yield at(contact(now() + lead * sign), steps=1, pace=0.7)
     yield at(contact(now() + clear) + back + (0, -style.retreat, 0), precision=0.04)
 
 
@@ -200,7 +205,7 @@ def bottom_burner(see: See, style: Style) -> Iterator[Goal]:
         beside = down * math.tan(angle) + (0.014 + FINGERS_M) / math.cos(angle)
         return np.array([-0.256 + beside, 0.626, 2.226 - down])
 
-    return _push(see, style, 11, contact, -0.58, -0.65, 0.5, np.array([0.012, 0.0, 0.0]), 0.35)
+    return _push(see, style, 11, contact, -0.58, -0.65, 0.8, np.array([0.012, 0.0, 0.0]), 0.35)
 
 
 def top_burner(see: See, style: Style) -> Iterator[Goal]:
@@ -211,7 +216,7 @@ def top_burner(see: See, style: Style) -> Iterator[Goal]:
         along, beside = np.array([s, 0.0, c]), np.array([-c, 0.0, s])
         return np.array([-0.256, 0.626, 2.34]) + 0.037 * along + (0.014 + FINGERS_M) * beside
 
-    return _push(see, style, 15, contact, -0.62, -0.95, 0.6, np.array([-0.012, 0.0, 0.0]), -0.35)
+    return _push(see, style, 15, contact, -0.62, -0.95, 0.8, np.array([-0.012, 0.0, 0.0]), -0.35)
 
 
 def light_switch(see: See, style: Style) -> Iterator[Goal]:
@@ -235,16 +240,16 @@ def slide_cabinet(see: See, style: Style) -> Iterator[Goal]:
 
 
 def kettle(see: See, style: Style) -> Iterator[Goal]:
-    """Push the kettle to the burner behind it, low at its front."""
-    axes = forward(style.tilt + math.radians(17))
-    aim = 0.48 + 0.2 * style.far
+    """Push the kettle to the burner behind it, low at its front, with both fingers."""
+    axes = forward(0.3 + 0.5 * style.tilt)
+    aim = 0.47 + 0.2 * style.far
 
     def front(ahead: float) -> Floats:
         x, y, z = see()[23:26]
         return np.array([x, y - 0.122 - FINGERS_M + ahead, z + 0.075])
 
     def at(place: Floats, **changes: object) -> Goal:
-        return _with(Goal(place, axes, CLOSED), **changes)
+        return _with(Goal(place, axes, OPEN), **changes)
 
     yield at(front(-0.06) + (style.offset[0], -0.02, 0.28), precision=0.04)
     yield at(front(-0.05) + (0, 0, 0.1), precision=0.03)
