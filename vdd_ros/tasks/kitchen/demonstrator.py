@@ -32,8 +32,6 @@ REST: Floats = np.array([-0.8, -0.9, 1.3, -2.2, 0.0, 1.4, 0.9])
 """(7,) joints in rad that the arm tends to where it is free: amid those of the skills."""
 TURN_STEP = 0.12
 """Largest turn of the hand in a period, in rad."""
-PATIENCE = 60
-"""Steps after which a goal is given up."""
 STRIDE = 521
 """Prime to the number of modes: spreads the modes of consecutive episodes evenly."""
 
@@ -120,7 +118,7 @@ class Hand:
         while True:
             if self._goal is None:
                 self._goal = next(self._goals)
-                self._left = self._goal.steps or PATIENCE
+                self._left = self._goal.steps or self._goal.patience
             there = self._goal.steps == 0 and np.linalg.norm(self._goal.place - place) <= self._goal.precision
             if self._left > 0 and not there:
                 self._left -= 1

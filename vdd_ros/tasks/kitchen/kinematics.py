@@ -12,7 +12,7 @@ GRIP_M = 0.033
 DAMPING = 1e-3
 ITERATIONS = 2
 REST_GAIN = 0.02
-LARGEST_REST = 0.006
+LARGEST_REST = 0.012
 """Largest motion of a joint in an iteration that only brings the arm nearer to its rest, in rad."""
 STIFF_M = 0.15
 """Weight of rotations of the hand against its motion, in m/rad."""

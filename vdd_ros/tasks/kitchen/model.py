@@ -1,8 +1,8 @@
-"""The model of the kitchen: that of gymnasium-robotics (extra `kitchen`), without what only a picture needs.
+"""The model of the kitchen: that of gymnasium-robotics (extra `kitchen`), without what a step does not need.
 
-The MJCF and its meshes stay in the installed package, which is not imported. Includes are put in place, as MuJoCo does,
-and shapes that touch nothing, textures, materials, lights and cameras are left out. Bodies, joints, inertias, contacts,
-actuators and options are those of the package (`test/tasks/test_kitchen.py` compares them).
+The MJCF and its meshes stay in the installed package, which is not imported. Includes are put in place, as MuJoCo does.
+Left out are textures, materials, lights, cameras and shapes that touch nothing. Joints, inertias, contacts, actuators
+and options are those of the package (`test/tasks/test_kitchen.py` compares them).
 """
 
 from functools import cache
@@ -19,6 +19,7 @@ _ASSETS = Path("envs", "assets", "kitchen_franka")
 _MODEL = _ASSETS / "kitchen_assets" / "kitchen_env_model.xml"
 _SHAPES = ("panda_col", "panda_finger")
 """Classes of shapes of the robot that touch; those of the furniture end in `_collision`."""
+_COUNTERS = "counter_collision"
 _PICTURE = ("texture", "material", "light", "camera")
 
 
@@ -65,7 +66,26 @@ def scene() -> str:
         compiler.attrib.pop("texturedir", None)
         if (folder := compiler.get("meshdir")) is not None:
             compiler.set("meshdir", str((path.parent / folder).resolve()))
+    _split_counters(root)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _split_counters(root: ElementTree.Element) -> None:
+    """Give the counters right of the oven a body of their own, in the same place.
+
+    MuJoCo compares bounding boxes of bodies first. That of both counters contains the robot and the kettle.
+    """
+    for body in list(root.iter("body")):
+        right = [shape for shape in body.findall("geom") if shape.get("class") == _COUNTERS and _x(shape) > 0]
+        if right:
+            own = ElementTree.SubElement(body, "body")
+            for shape in right:
+                body.remove(shape)
+                own.append(shape)
+
+
+def _x(shape: ElementTree.Element) -> float:
+    return float(shape.get("pos", "0 0 0").split()[0])
 
 
 def _include(element: ElementTree.Element, folder: Path) -> None:

@@ -32,6 +32,7 @@ class Goal:
         steps: Steps of waiting; 0: until the place is reached.
         precision: Distance in m at which it is reached.
         pace: Share of the usual speed.
+        patience: Steps after which a place that cannot be reached is given up.
     """
 
     place: Floats
@@ -40,6 +41,7 @@ class Goal:
     steps: int = 0
     precision: float = 0.012
     pace: float = 1.0
+    patience: int = 50
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,8 @@ def _pull(
 
     while sign * (threshold - now()) > 0:  # again if the handle slips
         yield _with(grip(now(), style.retreat), precision=0.03)
-        yield _with(grip(now(), 0.05), precision=0.015, pace=0.8)
-        yield _with(grip(now(), 0.0), precision=0.01, pace=0.6)
+        yield _with(grip(now(), 0.05), precision=0.015, pace=0.8, patience=14)
+        yield _with(grip(now(), 0.0), precision=0.01, pace=0.6, patience=14)
         for _ in range(GRIP_STEPS):
             yield _with(grip(now(), 0.0), fingers=CLOSED, steps=1)
         while sign * (aim - now()) > 0 and see()[7:9].sum() > HELD_M:
@@ -191,7 +193,7 @@ def _push(
         return _with(Goal(place, axes, CLOSED), **changes)
 
     yield at(contact(now() + clear) + back + (0, -style.retreat, 0) + style.offset, precision=0.03)
-    yield at(contact(now() + clear) + back, precision=0.01, pace=0.7)
+    yield at(contact(now() + clear) + back, precision=0.01, pace=0.7, patience=14)
     while sign * (aim - now()) > 0:
         yield at(contact(now() + lead * sign), steps=1, pace=0.7)
     yield at(contact(now() + clear) + back + (0, -style.retreat, 0), precision=0.04)
@@ -246,14 +248,14 @@ def kettle(see: See, style: Style) -> Iterator[Goal]:
 
     def front(ahead: float) -> Floats:
         x, y, z = see()[23:26]
-        return np.array([x, y - 0.122 - FINGERS_M + ahead, z + 0.075])
+        return np.array([x, y - 0.122 - FINGERS_M + ahead, z + 0.09])
 
     def at(place: Floats, **changes: object) -> Goal:
         return _with(Goal(place, axes, OPEN), **changes)
 
     yield at(front(-0.06) + (style.offset[0], -0.02, 0.28), precision=0.04)
     yield at(front(-0.05) + (0, 0, 0.1), precision=0.03)
-    yield at(front(-0.02), precision=0.015, pace=0.7)
+    yield at(front(-0.02), precision=0.015, pace=0.7, patience=20)
     while see()[24] < aim or not at_goals(see())[6]:
         yield at(front(0.03), steps=1, pace=0.5)
     yield at(front(-0.06), precision=0.03)
