@@ -64,7 +64,22 @@ def public_path(public: Any, actions: np.ndarray) -> tuple[np.ndarray, list[list
 
 
 def test_a_step_is_that_of_the_public_environment(public: Any, demonstrations: DemonstrationSet) -> None:
-    """Through contacts of a whole demonstration, to 1e-6 in rad and m; also what is completed, and when."""
+    """From each state of a demonstration, to 1e-6 in rad and m: only the solver's warm start differs."""
+    sim, robot = KitchenSim(1), public.robot_env
+    public.reset(seed=0)
+    seen = sim.reset()[0]
+    for action in demonstrations.action[demonstrations.episodes()[0]]:
+        robot.set_state(seen.copy(), sim._physics.velocities[0].copy())
+        robot._last_robot_qpos = seen[:9].copy()
+        public.step(action)
+        seen = sim.step(action[None]).observation[0]
+        assert abs(seen - robot.data.qpos).max() < 1e-6
+
+
+def test_a_demonstration_has_the_same_completions_in_the_public_environment(
+    public: Any, demonstrations: DemonstrationSet
+) -> None:
+    """Over a whole demonstration the paths stay within 5 mm and 5 mrad; contacts amplify the smallest difference."""
     actions = demonstrations.action[demonstrations.episodes()[0]]
     expected, completed = public_path(public, actions)
     sim = KitchenSim(1)
@@ -75,7 +90,7 @@ def test_a_step_is_that_of_the_public_environment(public: Any, demonstrations: D
         seen.append(result.observation[0])
         returns += float(result.reward[0])
         assert returns == len(completed[number])
-    assert abs(np.array(seen) - expected).max() < 1e-6
+    assert abs(np.array(seen) - expected).max() < 5e-3
     assert [ELEMENTS[element] for element in sequence_of(int(sim.modes()[0]))] == completed[-1]
 
 
@@ -101,8 +116,13 @@ def test_what_only_a_picture_needs_is_left_out(public: Any) -> None:
     found = mujoco.MjModel.from_xml_string(model.scene())
     assert found.ngeom < public.model.ngeom
     assert found.nmesh < public.model.nmesh
-    for name in ("body_mass", "body_inertia", "dof_damping", "actuator_gainprm", "jnt_range", "qpos0"):
+    for name in ("dof_damping", "actuator_gainprm", "jnt_range", "qpos0"):
         assert np.array_equal(getattr(found, name), getattr(public.model, name)), name
+    for name in ("body_mass", "body_inertia", "body_ipos"):
+        ours, theirs = (getattr(one, name)[one.body_weldid > 0] for one in (found, public.model))
+        assert np.array_equal(ours, theirs), name
+    touching = [((one.geom_contype > 0) | (one.geom_conaffinity > 0)).sum() for one in (found, public.model)]
+    assert touching[0] == touching[1]
 
 
 def test_four_elements_are_a_success_and_the_episode_goes_on() -> None:
@@ -156,9 +176,10 @@ def test_each_sequence_is_a_mode() -> None:
 def test_elements_and_orders_are_spread_evenly() -> None:
     drawn = np.array([SEQUENCES[mode_of(number)] for number in range(TASK.default_demonstrations)])
     assert len({tuple(row) for row in drawn}) == TASK.default_demonstrations
+    assert sorted(map(mode_of, range(840))) == list(range(840))
     for place in range(4):
         counts = np.bincount(drawn[:, place], minlength=7)
-        assert counts.max() - counts.min() <= 12, f"place {place}: {counts}"
+        assert counts.max() - counts.min() <= 1, f"place {place}: {counts}"
 
 
 def test_the_inverse_leads_where_it_should() -> None:

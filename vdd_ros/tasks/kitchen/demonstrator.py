@@ -32,8 +32,6 @@ REST: Floats = np.array([-0.8, -0.9, 1.3, -2.2, 0.0, 1.4, 0.9])
 """(7,) joints in rad that the arm tends to where it is free: amid those of the skills."""
 TURN_STEP = 0.12
 """Largest turn of the hand in a period, in rad."""
-STRIDE = 521
-"""Prime to the number of modes: spreads the modes of consecutive episodes evenly."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +153,21 @@ def _towards(axes: Floats, wanted: Floats) -> Floats:
     angle = math.acos(float(np.clip((np.trace(difference) - 1.0) / 2.0, -1.0, 1.0)))
     if angle <= TURN_STEP:
         return wanted
-    x, y, z = difference[2, 1] - difference[1, 2], difference[0, 2] - difference[2, 0], difference[1, 0] - difference[0, 1]
-    across = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) / max(math.sqrt(x * x + y * y + z * z), 1e-9)
-    turn = np.eye(3) + math.sin(TURN_STEP) * across + (1.0 - math.cos(TURN_STEP)) * across @ across
-    return np.asarray(turn @ axes)
+    across = (difference - difference.T) / max(2.0 * math.sin(angle), 1e-9)
+    turned = np.eye(3) + math.sin(TURN_STEP) * across + (1.0 - math.cos(TURN_STEP)) * across @ across
+    return np.asarray(turned @ axes)
 
 
 def mode_of(number: int) -> int:
     """Return the mode of an episode: elements and orders are spread evenly over consecutive numbers."""
-    return number * STRIDE % SPEC.modes
+    rest, first = divmod(number % SPEC.modes, len(SKILLS))
+    sequence = [first]
+    while len(sequence) < WANTED:
+        others = [element % len(SKILLS) for element in range(first + 1, first + len(SKILLS))]
+        left = [element for element in others if element not in sequence]
+        rest, place = divmod(rest, len(left))
+        sequence.append(left[place])
+    return SEQUENCES.index(tuple(sequence))
 
 
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:

@@ -1,4 +1,4 @@
-"""The kitchen from above: where its elements are, and the way of the kettle, the only object whose place is observed."""
+"""The kitchen from above: its elements, and the way of the kettle, the only object whose place is observed."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
