@@ -38,8 +38,7 @@ def model_file() -> Path:
     path = Path(found.submodule_search_locations[0], _MODEL)
     if not path.is_file():
         raise TaskError(
-            f"the installed gymnasium-robotics has no {printable(str(_MODEL), 200)}; release 1.4.2 has it: "
-            f"{_INSTALL}"
+            f"the installed gymnasium-robotics has no {printable(str(_MODEL), 200)}; release 1.4.2 has it: {_INSTALL}"
         )
     return path
 
