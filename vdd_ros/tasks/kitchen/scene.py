@@ -27,7 +27,8 @@ def draw(ax: Axes) -> None:
     ax.add_patch(Rectangle((left, front), width, depth, facecolor="#eef0f3", edgecolor="#9aa0aa", zorder=1))
     ax.add_patch(Circle((0.0, 0.0), 0.12, facecolor="#c9ccd2", edgecolor="none", zorder=2))
     ax.text(0.0, 0.0, "robot", color=INK, ha="center", va="center", fontsize=8)
-    ax.add_patch(Circle(GOALS[-1][1][:2], KETTLE_RADIUS, facecolor="#dff1e1", edgecolor="#3a8f4d", zorder=2))
+    goal_x, goal_y = GOALS[-1][1][:2]
+    ax.add_patch(Circle((goal_x, goal_y), KETTLE_RADIUS, facecolor="#dff1e1", edgecolor="#3a8f4d", zorder=2))
     start = Circle((START[23], START[24]), KETTLE_RADIUS, fill=False, edgecolor="#7d838e", zorder=2)
     start.set(linewidth=0.8, linestyle=(0, (3, 2)))
     ax.add_patch(start)
