@@ -1,6 +1,7 @@
 """The seven skills of the kitchen's hand, as goals one after the other, each from what is seen then.
 
-Doors are pulled by their handles, between the fingers. Everything else is pushed with closed fingers.
+Doors are pulled by their handles, between the fingers. The kettle is pushed with open fingers, everything else with
+closed ones.
 """
 
 import math
