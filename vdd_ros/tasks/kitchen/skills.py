@@ -72,7 +72,7 @@ class Style:
         return cls(
             tilt=math.radians(random.uniform(22, 34)),
             offset=random.uniform(-0.006, 0.006, 3),
-            far=random.uniform(0.1, 0.5),
+            far=random.uniform(0.05, 0.3),
             retreat=random.uniform(0.08, 0.11),
         )
 
@@ -158,6 +158,12 @@ HINGE_CABINET = Door(
 )
 
 
+ROUND_DOOR = (-0.075, 0.28, 2.52)
+"""Place of the hand in m, clear of the open door of the hinge cabinet."""
+OPEN_DOOR = 0.5
+"""Angle in rad beyond which that door is in the way."""
+
+
 def _pull(door: Door, see: See, style: Style) -> Iterator[Goal]:
     """Pull a door open; grip it again if the handle slips."""
     sign = math.copysign(1.0, door.threshold)
@@ -192,7 +198,7 @@ def hinge_cabinet(see: See, style: Style) -> Iterator[Goal]:
     for goal in _pull(HINGE_CABINET, see, style):
         last = goal
         yield goal
-    yield replace(last, place=last.place + np.array([0.12, -0.02, -0.03]), fingers=CLOSED, precision=0.05)
+    yield replace(last, place=np.array(ROUND_DOOR), fingers=CLOSED, precision=0.05)
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,7 @@ class Pushed:
         lead: How far ahead of it the fingers are sent.
         beside: Way along x in m from the first contact to where the fingers come from.
         yaw: Of the hand in rad: the fingers widen away from their tips, and touch with these.
+        below: Whether the open door of the hinge cabinet hangs above it: the hand then comes round the door.
     """
 
     entry: int
@@ -216,6 +223,7 @@ class Pushed:
     lead: float
     beside: float
     yaw: float
+    below: bool
 
 
 def _lower_knob(angle: float) -> Floats:
@@ -244,10 +252,10 @@ def _handle(way: float) -> Floats:
     return np.array([-0.108 + way - 0.022 - FINGERS_M, 0.607, 2.55])
 
 
-BOTTOM_BURNER = Pushed(11, _lower_knob, -0.58, -0.65, 0.8, 0.012, 0.35)
-TOP_BURNER = Pushed(15, _upper_knob, -0.62, -0.95, 0.8, -0.012, -0.35)
-LIGHT_SWITCH = Pushed(17, _lever, -0.4, -0.69, 0.3, 0.012, 0.2)
-SLIDE_CABINET = Pushed(19, _handle, 0.08, 0.3, 0.03, -0.012, -0.2)
+BOTTOM_BURNER = Pushed(11, _lower_knob, -0.58, -0.65, 0.8, 0.012, 0.35, below=False)
+TOP_BURNER = Pushed(15, _upper_knob, -0.62, -0.95, 0.8, -0.012, -0.35, below=True)
+LIGHT_SWITCH = Pushed(17, _lever, -0.4, -0.69, 0.3, 0.012, 0.2, below=True)
+SLIDE_CABINET = Pushed(19, _handle, 0.08, 0.3, 0.03, -0.012, -0.2, below=True)
 
 
 def push(pushed: Pushed, see: See, style: Style) -> Iterator[Goal]:
@@ -262,6 +270,8 @@ def push(pushed: Pushed, see: See, style: Style) -> Iterator[Goal]:
     def at(ahead: float, *ways: Floats) -> Goal:
         return Goal(pushed.contact(now() + ahead * pushed.lead * sign) + sum(ways, np.zeros(3)), axes, CLOSED)
 
+    if pushed.below and see()[HINGE_CABINET.entry] > OPEN_DOOR:
+        yield Goal(np.array(ROUND_DOOR), axes, CLOSED, precision=0.06)
     yield replace(at(-0.1, beside, before, style.offset), precision=0.03)
     yield replace(at(-0.1, beside), precision=0.01, pace=0.7, patience=14)
     while sign * (aim - now()) > 0:
