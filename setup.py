@@ -18,6 +18,7 @@ FIGURES = ["matplotlib", "tqdm"]
 CLUSTER = ["ray>=2.30"]
 FORMATS = ["h5py>=3.8", "numcodecs>=0.12", "pillow", "pyarrow>=15"]
 PHYSICS = ["mujoco>=3.3,<3.12"]
+KITCHEN = [*PHYSICS, "gymnasium-robotics>=1.4.2,<1.5"]
 VIDEO = ["av>=14"]
 EXTRAS = {
     # ROS 2 Jazzy as wheels, for machines without a ROS installation (x86_64 Linux).
@@ -48,6 +49,8 @@ EXTRAS = {
     ],
     # Tasks in MuJoCo.
     "physics": PHYSICS,
+    # The task `kitchen`: its model is that of gymnasium-robotics.
+    "kitchen": KITCHEN,
     # Work on several machines.
     "cluster": CLUSTER,
     # Demonstrations of other programs.
@@ -57,7 +60,7 @@ EXTRAS = {
     "dev": [
         *CLUSTER,
         *FORMATS,
-        *PHYSICS,
+        *KITCHEN,
         *VIDEO,
         "colcon-common-extensions",
         "hypothesis",

@@ -21,7 +21,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FILE = CHECKOUT / "constraints.txt"
-EXTRAS = ("ros", "sim", "train", "physics", "cluster", "formats", "video", "dev")
+EXTRAS = ("ros", "sim", "train", "physics", "kitchen", "cluster", "formats", "video", "dev")
 BASE = "base"
 BUILD = "setuptools"
 UNHASHED = "torch"

@@ -24,7 +24,7 @@ def test_kitchen_is_read_without_padding_and_goals(tmp_path: Path) -> None:
     assert [str(found.header.observation[index]) for index in (0, 8, 22, 23, 29)] == [
         "joint_1 (rad)",
         "finger_2 (m)",
-        "microwave (unknown)",
+        "microwave (rad)",
         "kettle_x (m)",
         "kettle_qz (1)",
     ]

@@ -300,7 +300,7 @@ def test_packages_that_the_nodes_would_lack_are_told_before_anything_starts(
     assert not (tmp_path / "logs").exists()
 
 
-SIMULATED = "aligning, avoiding, block_push, example_arm, pushing, stacking"
+SIMULATED = "aligning, avoiding, block_push, example_arm, kitchen, pushing, stacking"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ SMALLER = {
     "demos block_push": ["--episodes", "8"],
     "demos aligning": ["--episodes", "8"],
     "demos stacking": ["--episodes", "6"],
+    "demos kitchen": ["--episodes", "2"],
     "train": NETWORK,
     "distil": NETWORK,
     "evaluate": ["--rollouts", "8"],

@@ -91,6 +91,8 @@ LAYERS = {
             ("aligning.scene", "matplotlib"),
             ("block_push.scene", "matplotlib"),
             ("example_arm.scene", "matplotlib"),
+            ("kitchen.scene", "matplotlib"),
+            ("kitchen.kinematics", "mujoco"),
             ("pushing.scene", "matplotlib"),
             ("stacking.scene", "matplotlib"),
             ("stacking.kinematics", "mujoco"),

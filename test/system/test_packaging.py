@@ -154,7 +154,9 @@ def test_pip_takes_the_pins_as_constraints() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="constraints.txt is not for Python 3.10, which needs others")
-@pytest.mark.parametrize("extra", ["base", "ros", "sim", "train", "physics", "cluster", "formats", "video", "dev"])
+@pytest.mark.parametrize(
+    "extra", ["base", "ros", "sim", "train", "physics", "kitchen", "cluster", "formats", "video", "dev"]
+)
 def test_what_an_extra_needs_is_pinned_for_it(extra: str) -> None:
     """Also what its needs need, as far as it is installed here: with --require-hashes nothing else is installed."""
     needs = setup_arguments()["install_requires"] if extra == "base" else setup_arguments()["extras_require"][extra]

@@ -9,6 +9,9 @@ from vdd_ros.tasks.entropy import Interval
 from vdd_ros.tasks.rollout import FAILURE, TIME_LIMIT
 
 MODES_A_ROW = 12
+MANY_MODES = 100
+"""Above this number only the modes that were found are listed, the most frequent ones first."""
+LISTED_MODES = 20
 
 _ROW = "  {:<6}{:>9}  {:<24}{:<24}{:>7}{:>10}{:>12}"
 
@@ -77,8 +80,14 @@ def _with_interval(value: float, interval: Interval | None) -> str:
 
 
 def _mode_rows(counts: dict[int, int], task: Task) -> list[str]:
-    """Return the successes of each mode: a dozen modes per row, or one row per named mode."""
+    """Return the successes of each mode: a dozen modes per row, or one row per named mode, or per frequent one."""
     lines, base = ["successful rollouts of each mode"], task.spec.modes
+    if base > MANY_MODES:
+        found = sorted((mode for mode in counts if 0 <= mode < base), key=lambda mode: (-counts[mode], mode))
+        rows = [f"  {counts[mode]:>7}  {task.mode_name(mode)}" for mode in found[:LISTED_MODES]]
+        rest = sum(counts[mode] for mode in found[LISTED_MODES:])
+        more = [f"  {rest:>7}  in {len(found) - LISTED_MODES} other modes"] if rest else []
+        return [*lines, *rows, *more, *_incomplete(counts, base)]
     if task.mode_names:
         total, longest = max(sum(counts.values()), 1), max(map(len, task.mode_names))
         numbers = {name: counts.get(mode, 0) for mode, name in enumerate(task.mode_names)}

@@ -25,7 +25,7 @@ class Hand(Protocol):
 
 @dataclass(frozen=True)
 class HandDemonstrator:
-    """Demonstrates episodes of a task with contexts: number n in mode n mod `spec.modes`.
+    """Demonstrates episodes of a task, each in a mode that its number decides.
 
     Attributes:
         spec: The task.
@@ -33,6 +33,7 @@ class HandDemonstrator:
         make_sim: Builds a simulation of N episodes.
         draw_contexts: (count, random) -> contexts (count, c).
         make_hand: (mode, random) -> a hand for one attempt.
+        mode_of: Number of an episode -> its mode; None: number n in mode n mod `spec.modes`.
     """
 
     spec: TaskSpec
@@ -40,6 +41,7 @@ class HandDemonstrator:
     make_sim: Callable[[int], TaskSim]
     draw_contexts: Callable[[int, np.random.Generator], Floats]
     make_hand: Callable[[int, np.random.Generator], Hand]
+    mode_of: Callable[[int], int] | None = None
 
     def demonstrate(self, numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
         """Demonstrate the episodes of these numbers, each from its own random stream.
@@ -48,7 +50,8 @@ class HandDemonstrator:
             DemonstrationError: No attempt at an episode succeeded, which is a bug of the demonstrator.
         """
         streams = [np.random.default_rng([seed, number]) for number in numbers]
-        modes = np.array([number % self.spec.modes for number in numbers], dtype=np.int64)
+        mode_of = self.mode_of or (lambda number: number % self.spec.modes)
+        modes = np.array([mode_of(number) for number in numbers], dtype=np.int64)
         contexts = np.concatenate([self.draw_contexts(1, stream) for stream in streams])
         found: list[tuple[Floats, Floats] | None] = [None] * len(streams)
         for tried in range(MAX_TRIES):

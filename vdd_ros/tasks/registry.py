@@ -20,6 +20,7 @@ TASKS = Registry(
         "aligning": "vdd_ros.tasks.aligning:TASK",
         "block_push": "vdd_ros.tasks.block_push:TASK",
         "example_arm": "vdd_ros.tasks.example_arm:TASK",
+        "kitchen": "vdd_ros.tasks.kitchen:TASK",
         "pushing": "vdd_ros.tasks.pushing:TASK",
         "stacking": "vdd_ros.tasks.stacking:TASK",
     },

@@ -84,6 +84,7 @@ class Task:
             presets that are meant for this task.
         default_preset: The preset that `vdd train` and `vdd distil` use by default; None: the methods' defaults.
         mode_names: Names of the modes for people, in order; empty to use their numbers.
+        name_mode: Returns the name of any mode, complete or not, where there are too many for `mode_names`.
         milestones: Parts of the goal that are scored too.
         styles: Other demonstrators by name, each as `demonstrate_part`, such as one whose data are messier.
 
@@ -106,13 +107,14 @@ class Task:
     presets: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     default_preset: str | None = None
     mode_names: tuple[str, ...] = ()
+    name_mode: Callable[[int], str] | None = None
     milestones: tuple[Milestone, ...] = ()
     styles: Mapping[str, Callable[[range, int, Callable[[], None]], DemonstrationSet]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse parts that are not functions, presets that cannot be named, and names of other modes."""
         name = printable(self.spec.name)
-        for part in ("make_sim", "demonstrate", "scene", "robot_file", "contexts", "demonstrate_part"):
+        for part in ("make_sim", "demonstrate", "scene", "robot_file", "contexts", "demonstrate_part", "name_mode"):
             if (value := getattr(self, part)) is not None and not callable(value):
                 raise TaskError(
                     f"the task '{name}' has the {part} {printable(repr(value), 100)}; give a function that returns it"
@@ -156,6 +158,8 @@ class Task:
 
     def mode_name(self, mode: int) -> str:
         """Return the name of a mode: `mode 3` if the task does not name it, such as an incomplete one."""
+        if self.name_mode is not None:
+            return self.name_mode(mode)
         return self.mode_names[mode] if 0 <= mode < len(self.mode_names) else f"mode {mode}"
 
     def get_robot_file(self) -> Path:

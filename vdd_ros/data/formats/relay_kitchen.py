@@ -7,9 +7,9 @@ import numpy as np
 from vdd_ros.data.formats.assembly import reader
 from vdd_ros.data.formats.format import Format
 from vdd_ros.data.formats.padded_arrays import frames, lengths_of, load_array
-from vdd_ros.data.formats.source import UNKNOWN, Column, Source, check_lengths, damaged
+from vdd_ros.data.formats.source import Column, Source, check_lengths, damaged
 
-OBSERVATIONS, ACTIONS, MASK = "observations_seq.npy", "actions_seq.npy", "existence_mask.npy"
+OBSERVATIONS, COMMANDS, MASK = "observations_seq.npy", "actions_seq.npy", "existence_mask.npy"
 RATE_HZ = 12.5
 """40 steps of 2 ms."""
 _JOINTS = tuple(f"joint_{number}" for number in range(1, 8))
@@ -18,13 +18,14 @@ _BURNERS = tuple(name for number in range(1, 5) for name in (f"knob_{number}", f
 _DOORS = ("light_switch", "light", "slide_cabinet", "left_hinge_cabinet", "right_hinge_cabinet", "microwave")
 _KETTLE = tuple(f"kettle_{axis}" for axis in ("x", "y", "z", "qw", "qx", "qy", "qz"))
 NAMES = (*_JOINTS, *_FINGERS, *_BURNERS, *_DOORS, *_KETTLE)
-UNITS = (*("rad",) * 7, *("m",) * 2, *(UNKNOWN,) * 14, *("m",) * 3, *("1",) * 4)
-_ACTIONS = tuple(f"{name}_velocity" for name in (*_JOINTS, *_FINGERS))
+_DOOR_UNITS = ("rad", "m", "m", "rad", "rad", "rad")
+UNITS = (*("rad",) * 7, *("m",) * 2, *("rad", "m") * 4, *_DOOR_UNITS, *("m",) * 3, *("1",) * 4)
+ACTIONS = tuple(f"{name}_velocity" for name in (*_JOINTS, *_FINGERS))
 
 
 def probe(path: Path) -> bool:
     """Return whether a folder holds the three arrays."""
-    return path.is_dir() and all((path / name).is_file() for name in (OBSERVATIONS, ACTIONS, MASK))
+    return path.is_dir() and all((path / name).is_file() for name in (OBSERVATIONS, COMMANDS, MASK))
 
 
 def open_source(path: Path) -> Source:
@@ -33,7 +34,7 @@ def open_source(path: Path) -> Source:
     Raises:
         DemonstrationError: An array is damaged, or the arrays contradict one another.
     """
-    observation, action = (np.swapaxes(load_array(path / name, 3), 0, 1) for name in (OBSERVATIONS, ACTIONS))
+    observation, action = (np.swapaxes(load_array(path / name, 3), 0, 1) for name in (OBSERVATIONS, COMMANDS))
     mask = load_array(path / MASK, 2).T
     count = len(NAMES)
     if (
@@ -43,7 +44,7 @@ def open_source(path: Path) -> Source:
     ):
         raise damaged(
             path,
-            f"has {OBSERVATIONS}, {ACTIONS} and {MASK} of the shapes {observation.shape}, {action.shape} and "
+            f"has {OBSERVATIONS}, {COMMANDS} and {MASK} of the shapes {observation.shape}, {action.shape} and "
             f"{mask.shape} (episodes first), which are not those of Relay Kitchen",
             "copy the data set again",
         )
@@ -59,7 +60,7 @@ def open_source(path: Path) -> Source:
             NAMES,
             UNITS,
         ),
-        Column("actions", (9,), action.dtype.name, frames(action, lengths), "", _ACTIONS, ("1",)),
+        Column("actions", (9,), action.dtype.name, frames(action, lengths), "", ACTIONS, ("1",)),
     )
     kind = "Relay Kitchen demonstrations (arrays)"
     return Source(path, kind, "kitchen", lengths, columns, RATE_HZ, ("observations",), ("actions",))
