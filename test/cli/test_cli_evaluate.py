@@ -32,7 +32,9 @@ from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.structure import OLD_KINDS
 from vdd_ros.tasks import get_task
+from vdd_ros.tasks.base import Floats
 from vdd_ros.tasks.metrics import wilson_interval
+from vdd_ros.tasks.rollout import Rollouts
 
 LEFT, RIGHT, INTO_A_CYLINDER = (-0.0048, 0.0096), (0.004, 0.0095), (-0.0015, 0.0096)
 """Displacements in m a step: past all cylinders on either side (modes 0 and 23), and into the first one."""
@@ -267,6 +269,25 @@ def test_each_episode_has_the_end_of_a_demonstration_as_its_goal(to_goal: Path, 
     assert [record["per_seed"][seed]["modes"] for seed in ("0", "1")] == [{"0": 3, "23": 2}] * 2
     assert record["settings"]["goals_sha256"] == DemonstrationSet.load(demonstrations).sha256
     assert record["policy"]["goal_length"] == 2
+
+
+def test_what_goals_ask_for_is_scored_where_the_task_can(
+    to_goal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Goals on the left are achieved here: 4 of 5 episodes."""
+
+    def share(run: Rollouts) -> Floats:
+        assert run.goals is not None
+        return np.asarray(run.goals[:, -1, 0] < 0, dtype=np.float64)
+
+    scored = replace(get_task("avoiding"), goal_share=share)
+    monkeypatch.setattr("vdd_ros.cli.evaluate.get_task", lambda name: scored)
+    demonstrations, file = save_demonstrations(tmp_path / "goals", -0.1, -0.1, 0.3), tmp_path / "out.json"
+    assert evaluate(to_goal, "--rollouts", "5", "--goals", str(demonstrations), "--json", str(file)) == 0
+    pooled = json.loads(file.read_text())["pooled"]
+    assert pooled["goal_share"] == pytest.approx(0.8)
+    assert pooled["goal_share_interval"][0] < 0.8 < pooled["goal_share_interval"][1]
+    assert "share of what the goals ask for: 0.800 [" in capsys.readouterr().out
 
 
 def test_goals_that_are_missing_not_taken_or_do_not_fit_are_refused(

@@ -1,6 +1,7 @@
 """Block Push: the tool's lag and workspace, rewards, modes, contexts, and the published oracle."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from vdd_ros.errors import TaskError
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.block_push import demonstrator
 from vdd_ros.tasks.block_push.demonstrator import Oracle
-from vdd_ros.tasks.block_push.sim import BOTH, FIRST, HALF, NO_MODE, START, BlockPushSim, draw_contexts
-from vdd_ros.tasks.rollout import replay
+from vdd_ros.tasks.block_push.sim import BOTH, FIRST, HALF, NO_MODE, START, BlockPushSim, draw_contexts, goal_share
+from vdd_ros.tasks.rollout import replay, roll_out
 
 pytest.importorskip("mujoco")
 
@@ -94,6 +95,21 @@ def test_a_visit_to_the_other_target_leaves_a_success_without_mode() -> None:
     placed(sim, TARGETS[1], ASIDE[1]).step(STILL)
     assert placed(sim, *TARGETS).step(STILL).success[0]
     assert sim.modes()[0] == NO_MODE
+
+
+def test_a_goal_asks_for_each_block_at_the_target_that_is_nearest_to_it_there() -> None:
+    contexts = np.tile(CONTEXT, (3, 1))
+    run = roll_out(started(contexts), lambda _: (np.zeros((3, 1, 2)), None), history=1, contexts=contexts)
+    goals = np.zeros((3, 1, 10))
+    goals[..., [0, 1]], goals[..., [3, 4]] = [0.3, 0.22], [0.5, 0.18]
+    goals[1, :, 0], goals[1, :, 3] = 0.5, 0.3  # crossed
+    seen = run.observations.copy()
+    seen[:2, -1, [0, 1, 3, 4]] = [*TARGETS[0], *TARGETS[1]]
+    seen[2, -1, [0, 1, 3, 4]] = [*TARGETS[0], *ASIDE[1]]
+    found = goal_share(replace(run, observations=seen, goals=goals))
+    assert found.tolist() == [1.0, 0.0, 0.5]
+    with pytest.raises(TaskError, match="had no goals"):
+        goal_share(run)
 
 
 def test_contexts_are_drawn_as_published() -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.machinery
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from vdd_ros.tasks import get_task
 from vdd_ros.tasks.kitchen import model
 from vdd_ros.tasks.kitchen.demonstrator import mode_of
 from vdd_ros.tasks.kitchen.kinematics import Kinematics
-from vdd_ros.tasks.kitchen.sim import ELEMENTS, GOALS, SEQUENCES, START, KitchenSim, name_of, sequence_of
-from vdd_ros.tasks.rollout import replay
+from vdd_ros.tasks.kitchen.sim import ELEMENTS, GOALS, SEQUENCES, START, KitchenSim, goal_share, name_of, sequence_of
+from vdd_ros.tasks.rollout import replay, roll_out
 
 pytest.importorskip("mujoco")
 pytest.importorskip("gymnasium_robotics", reason="gymnasium-robotics is not installed (extra `kitchen`)")
@@ -51,6 +52,21 @@ def public() -> Any:
 @pytest.fixture(scope="module")
 def demonstrations() -> DemonstrationSet:
     return TASK.demonstrate(2, 0, lambda: None)
+
+
+def test_a_goal_asks_for_the_elements_that_are_at_their_places_there() -> None:
+    run = roll_out(started(count=2), lambda _: (np.zeros((2, 1, 9)), None), history=1)
+    seen, goals = run.observations.copy(), np.tile(START, (2, 2, 1))
+    for element in (3, 5):  # slide cabinet, microwave
+        entries, goal = GOALS[element]
+        goals[0, -1, entries] = seen[0, -1, entries] = goal
+    code = SEQUENCES.index((0, 1, 2, 4))
+    kept = replace(run, observations=seen, goals=goals, modes=np.array([code, code]))
+    assert goal_share(kept).tolist() == [1.0, 1.0]  # the other goal asks for nothing
+    goals[:, -1, GOALS[6][0]] = GOALS[6][1]  # the kettle, which nobody moved
+    assert goal_share(kept) == pytest.approx([2 / 3, 0.0])
+    goals[:, -1, GOALS[2][0]] = GOALS[2][1]  # the light, which was switched on in between
+    assert goal_share(kept) == pytest.approx([3 / 4, 1 / 2])
 
 
 def public_path(public: Any, actions: np.ndarray) -> tuple[np.ndarray, list[list[str]]]:

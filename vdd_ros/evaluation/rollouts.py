@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vdd_ros.documents import JsonObject
+from vdd_ros.documents import JsonObject, to_json
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
 from vdd_ros.evaluation.contexts import contexts_of_episodes
 from vdd_ros.policy.onnx_policy import OnnxPolicy
@@ -17,7 +17,8 @@ from vdd_ros.progress import Progress
 from vdd_ros.progress import progress as track
 from vdd_ros.tasks import Task, get_task
 from vdd_ros.tasks.base import Floats, Ints
-from vdd_ros.tasks.metrics import Score, number_contexts
+from vdd_ros.tasks.entropy import Interval
+from vdd_ros.tasks.metrics import Score, mean_interval, number_contexts
 from vdd_ros.tasks.rollout import Rollouts, roll_out
 from vdd_ros.workers import InProcess, Workers, run_all, shares
 
@@ -33,18 +34,25 @@ class EpisodesScore:
         score: Success and entropy.
         ends: Number of episodes by the way they ended, one of the names of `vdd_ros.tasks.rollout`.
         milestones: Scores of the task's milestones by name.
+        goal_share: Mean share of their goals that rollouts of a policy with goals achieved, 0 to 1; None without goals,
+            or if the task does not score them.
+        goal_share_interval: Its 95 % interval (bootstrap), or None.
     """
 
     score: Score
     ends: dict[str, int]
     milestones: dict[str, Score] = field(default_factory=dict)
+    goal_share: float | None = None
+    goal_share_interval: Interval | None = None
 
     def to_dict(self) -> JsonObject:
-        """Return a JSON object: the keys of `Score.to_dict`, `ends` and, if there are any, `milestones` by name."""
+        """Return a JSON object: the keys of `Score.to_dict`, `ends` and, if there are any, the other attributes."""
         content = self.score.to_dict()
         content["ends"] = dict(self.ends)
         if self.milestones:
             content["milestones"] = {name: score.to_dict() for name, score in self.milestones.items()}
+        if self.goal_share is not None:
+            content |= {"goal_share": self.goal_share, "goal_share_interval": to_json(self.goal_share_interval)}
         return content
 
 
@@ -199,7 +207,7 @@ def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[
     policy.seed(share.seed, share.number)
     policy.executes(share.action_steps)
     policy.reset()
-    return roll_out(
+    run = roll_out(
         task.make_sim(len(share.contexts)),
         act,
         history=policy.spec.history,
@@ -207,6 +215,7 @@ def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[
         contexts=share.contexts,
         progress=progress,
     )
+    return replace(run, goals=share.goals)
 
 
 def _roll_out_share(payload: tuple[tuple[PolicyFile, str, str], str, Share]) -> Rollouts:
@@ -241,7 +250,11 @@ def _score(task: Task, runs: list[Rollouts]) -> EpisodesScore:
     starts = number_contexts(contexts)
     score = Score.of(success, modes, task.spec.modes, contexts=starts, returns=returns, partial=partial)
     milestones = {one.name: Score.of(*one.judge(modes), one.modes, contexts=starts) for one in task.milestones}
-    return EpisodesScore(score, dict(Counter(ends.tolist())), milestones)
+    counts = dict(Counter(ends.tolist()))
+    if task.goal_share is None or any(run.goals is None for run in runs):
+        return EpisodesScore(score, counts, milestones)
+    achieved = np.concatenate([task.goal_share(run) for run in runs])
+    return EpisodesScore(score, counts, milestones, float(achieved.mean()), mean_interval(achieved))
 
 
 def _together(values: list[Floats | None]) -> Floats | None:

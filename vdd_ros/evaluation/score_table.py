@@ -38,6 +38,9 @@ def score_table(scores: SeedScores, task: Task) -> str:
         rows.append(f"  return: {_with_interval(pooled.returns, pooled.returns_interval)}")
     if pooled.partial_success is not None:
         rows.append(f"  partial success: {_with_interval(pooled.partial_success, pooled.partial_success_interval)}")
+    if scores.pooled.goal_share is not None:
+        share = _with_interval(scores.pooled.goal_share, scores.pooled.goal_share_interval)
+        rows.append(f"  share of what the goals ask for: {share}")
     if pooled.contexts > 1:
         rows.append(f"  task entropy: mean of {pooled.contexts} contexts; intervals over contexts")
     if modes > 1:

@@ -33,6 +33,7 @@ class Rollouts:
         contexts: (N, c) context of each episode; c may be 0.
         returns: (N,) sum of the rewards of each episode; None if the task has none.
         partial: (N,) share of the goal achieved at its end; None if the task has none.
+        goals: (N, goal_length, obs_dim) what the policy was told to achieve; None if it takes no goals.
     """
 
     observations: Floats
@@ -45,6 +46,7 @@ class Rollouts:
     contexts: Floats
     returns: Floats | None = None
     partial: Floats | None = None
+    goals: NDArray[np.floating] | None = None
 
     @classmethod
     def joined(cls, parts: "Sequence[Rollouts]") -> "Rollouts":

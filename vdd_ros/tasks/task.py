@@ -10,6 +10,7 @@ import numpy as np
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import TaskError
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim, TaskSpec, check_contexts
+from vdd_ros.tasks.rollout import Rollouts
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.text import printable
 
@@ -86,6 +87,8 @@ class Task:
         mode_names: Names of the modes for people, in order; empty to use their numbers.
         name_mode: Returns the name of any mode, complete or not, where there are too many for `mode_names`.
         milestones: Parts of the goal that are scored too.
+        goal_share: Rollouts of a policy with goals -> (N,) the share, 0 to 1, of what the goal of each asks for that it
+            achieved; None: goals are not scored.
         styles: Other demonstrators by name, each as `demonstrate_part`, such as one whose data are messier.
 
     Raises:
@@ -109,12 +112,14 @@ class Task:
     mode_names: tuple[str, ...] = ()
     name_mode: Callable[[int], str] | None = None
     milestones: tuple[Milestone, ...] = ()
+    goal_share: Callable[[Rollouts], Floats] | None = None
     styles: Mapping[str, Callable[[range, int, Callable[[], None]], DemonstrationSet]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse parts that are not functions, presets that cannot be named, and names of other modes."""
         name = printable(self.spec.name)
-        for part in ("make_sim", "demonstrate", "scene", "robot_file", "contexts", "demonstrate_part", "name_mode"):
+        optional = ("scene", "robot_file", "contexts", "demonstrate_part", "name_mode", "goal_share")
+        for part in ("make_sim", "demonstrate", *optional):
             if (value := getattr(self, part)) is not None and not callable(value):
                 raise TaskError(
                     f"the task '{name}' has the {part} {printable(repr(value), 100)}; give a function that returns it"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vdd_ros import resources
 from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part
-from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts
+from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts, goal_share
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.task import Published, Task
 
@@ -43,4 +43,5 @@ TASK = Task(
     },
     published_note="the published policies know their goal, ours do not",
     mode_names=MODE_NAMES,
+    goal_share=goal_share,
 )

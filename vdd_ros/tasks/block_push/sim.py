@@ -7,10 +7,12 @@ its inverse kinematics are replaced by a tool on two position actuators, and PyB
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
 from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.physics import Physics, upright, yaw
+from vdd_ros.tasks.rollout import Rollouts
 
 BLOCKS = ("block1", "block2")
 _POSE = ("x", "y", "yaw")
@@ -184,6 +186,28 @@ def _solved(near: Bools) -> Bools:
     """Return whether the blocks are at different targets: (N, block, target) -> (N,)."""
     straight, crossed = near[:, 0, 0] & near[:, 1, 1], near[:, 0, 1] & near[:, 1, 0]
     return np.asarray(straight | crossed)
+
+
+def goal_share(run: Rollouts) -> Floats:
+    """Return the share of the blocks that ended at the targets where the goals have them, (N,).
+
+    A goal's block belongs to the nearest target of the rollout; the last observation of the goal counts.
+
+    Raises:
+        TaskError: The rollouts had no goals.
+    """
+    if run.goals is None:
+        raise TaskError("these rollouts had no goals; give --goals to a policy that takes them")
+    ended, asked = (_centres(seen) for seen in (run.observations[:, -1], run.goals[:, -1]))
+    squares = run.contexts[:, 6:].reshape(-1, 2, 2)  # (N, target, 2)
+    nearest = np.linalg.norm(asked[:, :, None] - squares[:, None], axis=-1).argmin(axis=-1)  # (N, block)
+    wanted = np.take_along_axis(squares, nearest[..., None], axis=1)
+    return np.asarray((np.linalg.norm(ended - wanted, axis=-1) < REACHED_M).mean(axis=1))
+
+
+def _centres(observation: NDArray[np.floating]) -> Floats:
+    """Return the centres of the blocks in observations: (N, obs_dim) -> (N, block, 2)."""
+    return np.asarray(observation[:, :6].reshape(-1, 2, 3)[..., :2], dtype=np.float64)
 
 
 def draw_contexts(count: int, random: np.random.Generator) -> Floats:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vdd_ros import resources
 from vdd_ros.tasks.kitchen.demonstrator import demonstrate, demonstrate_part
-from vdd_ros.tasks.kitchen.sim import SPEC, KitchenSim, name_of
+from vdd_ros.tasks.kitchen.sim import SPEC, KitchenSim, goal_share, name_of
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.task import Published, Task
 
@@ -27,6 +27,7 @@ TASK = Task(
     scene=_scene,
     robot_file=_robot_file,
     demonstrate_part=demonstrate_part,
+    goal_share=goal_share,
     published={  # of VDD's paper, all with GPT backbones: completed elements an episode
         "ddpm": Published(3.35, measure="return"),
         "beso": Published(4.06, measure="return"),

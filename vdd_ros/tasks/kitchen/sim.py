@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.formats.relay_kitchen import ACTIONS, NAMES, RATE_HZ, UNITS
+from vdd_ros.errors import TaskError
 from vdd_ros.features import Feature
 from vdd_ros.tasks.base import Bools, Floats, Ints, StepResult, TaskSpec, check_action, check_contexts, check_count
 from vdd_ros.tasks.endings import Endings
 from vdd_ros.tasks.kitchen.model import scene
 from vdd_ros.tasks.physics import Physics
+from vdd_ros.tasks.rollout import Rollouts
 
 ELEMENTS = (
     "bottom burner",
@@ -141,6 +143,23 @@ class KitchenSim:
         for element in range(len(ELEMENTS)):
             new = which & near[:, element] & (self._sequence != element).all(axis=1)
             self._sequence[new, self._completed()[new]] = element
+
+
+def goal_share(run: Rollouts) -> Floats:
+    """Return the share of the elements that the goals have at their places which each rollout completed, (N,).
+
+    The last observation of a goal counts. A goal with no element at its place asks for nothing: its share is 1.
+
+    Raises:
+        TaskError: The rollouts had no goals.
+    """
+    if run.goals is None:
+        raise TaskError("these rollouts had no goals; give --goals to a policy that takes them")
+    done, asked = at_goals(run.observations[:, -1]), at_goals(np.asarray(run.goals[:, -1], dtype=np.float64))
+    for row, code in zip(done, run.modes, strict=True):
+        row[list(sequence_of(int(code)))] = True
+    wanted = asked.sum(axis=1)
+    return np.where(wanted == 0, 1.0, (done & asked).sum(axis=1) / np.maximum(wanted, 1))
 
 
 def at_goals(observation: Floats) -> Bools:
