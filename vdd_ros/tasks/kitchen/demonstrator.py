@@ -91,7 +91,7 @@ class Hand:
         goal = self._current(place)
         moved = np.zeros(JOINTS)
         if self._rest_left == 0 and self._random.random() < self._habits.rest:
-            self._rest_left = int(self._random.integers(3, 11))
+            self._rest_left = int(self._random.integers(2, 8))
         if self._rest_left > 0:
             self._rest_left -= 1
         else:

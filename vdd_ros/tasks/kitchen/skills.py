@@ -176,16 +176,16 @@ def _pull(door: Door, see: See, style: Style) -> Iterator[Goal]:
         return door.grip(style, now() + ahead * sign, back)
 
     while sign * (door.threshold - now()) > 0:
-        yield replace(grip(style.retreat), precision=0.03)
-        yield replace(grip(0.05), precision=0.015, pace=0.8, patience=14)
-        yield replace(grip(0.0), precision=0.01, pace=0.6, patience=14)
+        yield replace(grip(style.retreat), precision=0.05)
+        yield replace(grip(0.05), precision=0.02, pace=0.8, patience=14)
+        yield replace(grip(0.0), precision=0.012, pace=0.6, patience=14)
         for _ in range(GRIP_STEPS):
             yield replace(grip(0.0), fingers=CLOSED, steps=1)
         while sign * (aim - now()) > 0 and see()[7:9].sum() > HELD_M:
             yield replace(grip(0.0, door.lead), fingers=CLOSED, steps=1, pace=door.pace)
         for _ in range(RELEASE_STEPS):
             yield replace(grip(0.0), steps=1)
-        yield replace(grip(style.retreat), precision=0.03)
+        yield replace(grip(style.retreat), precision=0.05)
 
 
 def microwave(see: See, style: Style) -> Iterator[Goal]:
@@ -198,7 +198,7 @@ def hinge_cabinet(see: See, style: Style) -> Iterator[Goal]:
     for goal in _pull(HINGE_CABINET, see, style):
         last = goal
         yield goal
-    yield replace(last, place=np.array(ROUND_DOOR), fingers=CLOSED, precision=0.05)
+    yield replace(last, place=np.array(ROUND_DOOR), fingers=CLOSED, precision=0.09)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Pushed:
         lead: How far ahead of it the fingers are sent.
         beside: Way along x in m from the first contact to where the fingers come from.
         yaw: Of the hand in rad: the fingers widen away from their tips, and touch with these.
-        below: Whether the open door of the hinge cabinet hangs above it: the hand then comes round the door.
+        tilt: Of the hand, beyond its usual one, in rad.
     """
 
     entry: int
@@ -223,21 +223,21 @@ class Pushed:
     lead: float
     beside: float
     yaw: float
-    below: bool
+    tilt: float = 0.0
 
 
-def _lower_knob(angle: float) -> Floats:
-    """Return the contact right of the lower end of the left lower knob; the fingers stay at its height."""
-    down = 0.036
+def _lower_end(height: float, angle: float) -> Floats:
+    """Return the contact right of the lower end of a left knob at a height; the fingers stay at theirs."""
+    down = 0.035
     beside = down * math.tan(angle) + (KNOB_HALF_M + FINGERS_M) / math.cos(angle)
-    return np.array([KNOBS_X + beside, KNOBS_Y, 2.226 - down])
+    return np.array([KNOBS_X + beside, KNOBS_Y, height - down])
 
 
-def _upper_knob(angle: float) -> Floats:
-    """Return the contact left of the upper end of the left upper knob."""
+def _upper_end(height: float, angle: float) -> Floats:
+    """Return the contact left of the upper end of a left knob at a height."""
     along = np.array([-math.sin(angle), 0.0, math.cos(angle)])
     beside = np.array([-math.cos(angle), 0.0, -math.sin(angle)])
-    return np.array([KNOBS_X, KNOBS_Y, 2.34]) + 0.037 * along + (KNOB_HALF_M + FINGERS_M) * beside
+    return np.array([KNOBS_X, KNOBS_Y, height]) + 0.037 * along + (KNOB_HALF_M + FINGERS_M) * beside
 
 
 def _lever(angle: float) -> Floats:
@@ -252,15 +252,19 @@ def _handle(way: float) -> Floats:
     return np.array([-0.108 + way - 0.022 - FINGERS_M, 0.607, 2.55])
 
 
-BOTTOM_BURNER = Pushed(11, _lower_knob, -0.58, -0.65, 0.8, 0.012, 0.35, below=False)
-TOP_BURNER = Pushed(15, _upper_knob, -0.62, -0.95, 0.8, -0.012, -0.35, below=True)
-LIGHT_SWITCH = Pushed(17, _lever, -0.4, -0.69, 0.3, 0.012, 0.2, below=True)
-SLIDE_CABINET = Pushed(19, _handle, 0.08, 0.3, 0.03, -0.012, -0.2, below=True)
+BELOW_DOOR = -0.28
+"""Tilt of a hand that works below the open door of the hinge cabinet."""
+BOTTOM_BURNER = Pushed(11, partial(_lower_end, 2.226), -0.58, -0.65, 0.8, 0.012, 0.35)
+TOP_BURNER = Pushed(15, partial(_upper_end, 2.34), -0.62, -0.95, 0.8, -0.012, -0.35)
+TOP_BURNER_BELOW_DOOR = Pushed(15, partial(_lower_end, 2.34), -0.62, -0.67, 0.8, 0.012, 0.35, BELOW_DOOR)
+LIGHT_SWITCH = Pushed(17, _lever, -0.4, -0.69, 0.3, 0.012, 0.2)
+LIGHT_SWITCH_BELOW_DOOR = replace(LIGHT_SWITCH, tilt=BELOW_DOOR)
+SLIDE_CABINET = Pushed(19, _handle, 0.08, 0.3, 0.03, -0.012, -0.2)
 
 
 def push(pushed: Pushed, see: See, style: Style) -> Iterator[Goal]:
     """Push an element beyond its goal's edge."""
-    sign, axes = math.copysign(1.0, pushed.threshold), forward(style.tilt, pushed.yaw)
+    sign, axes = math.copysign(1.0, pushed.threshold), forward(style.tilt + pushed.tilt, pushed.yaw)
     aim = pushed.threshold + (0.02 + style.far) * (pushed.most - pushed.threshold)
     beside, before = np.array([pushed.beside, 0.0, 0.0]), np.array([0.0, -style.retreat, 0.0])
 
@@ -270,13 +274,32 @@ def push(pushed: Pushed, see: See, style: Style) -> Iterator[Goal]:
     def at(ahead: float, *ways: Floats) -> Goal:
         return Goal(pushed.contact(now() + ahead * pushed.lead * sign) + sum(ways, np.zeros(3)), axes, CLOSED)
 
-    if pushed.below and see()[HINGE_CABINET.entry] > OPEN_DOOR:
-        yield Goal(np.array(ROUND_DOOR), axes, CLOSED, precision=0.06)
-    yield replace(at(-0.1, beside, before, style.offset), precision=0.03)
-    yield replace(at(-0.1, beside), precision=0.01, pace=0.7, patience=14)
+    yield replace(at(-0.1, beside, before, style.offset), precision=0.045)
+    yield replace(at(-0.1, beside), precision=0.013, pace=0.7, patience=14)
     while sign * (aim - now()) > 0:
         yield replace(at(1.0), steps=1, pace=0.7)
-    yield replace(at(-0.1, beside, before), precision=0.04)
+    yield replace(at(-0.1, beside, before), precision=0.06)
+
+
+def _door_is_open(see: See) -> bool:
+    return bool(see()[HINGE_CABINET.entry] > OPEN_DOOR)
+
+
+def top_burner(see: See, style: Style) -> Iterator[Goal]:
+    """Turn the left upper knob; by its lower end, if the door of the hinge cabinet hangs above it."""
+    return push(TOP_BURNER_BELOW_DOOR if _door_is_open(see) else TOP_BURNER, see, style)
+
+
+def light_switch(see: See, style: Style) -> Iterator[Goal]:
+    """Push the lever of the light switch; from lower down, if the door of the hinge cabinet hangs above it."""
+    return push(LIGHT_SWITCH_BELOW_DOOR if _door_is_open(see) else LIGHT_SWITCH, see, style)
+
+
+def slide_cabinet(see: See, style: Style) -> Iterator[Goal]:
+    """Push the sliding door by its handle; come round the door of the hinge cabinet, if it is open."""
+    if _door_is_open(see):
+        yield Goal(np.array(ROUND_DOOR), forward(style.tilt, SLIDE_CABINET.yaw), CLOSED, precision=0.1)
+    yield from push(SLIDE_CABINET, see, style)
 
 
 def kettle(see: See, style: Style) -> Iterator[Goal]:
@@ -289,20 +312,20 @@ def kettle(see: See, style: Style) -> Iterator[Goal]:
         place = np.array([x + side, y - KETTLE_HALF_M - FINGERS_M + ahead, z + 0.09 + up])
         return Goal(place, axes, OPEN)
 
-    yield replace(front(-0.08, style.offset[0], 0.28), precision=0.04)
-    yield replace(front(-0.05, up=0.1), precision=0.03)
+    yield replace(front(-0.08, style.offset[0], 0.28), precision=0.06)
+    yield replace(front(-0.05, up=0.1), precision=0.045)
     yield replace(front(-0.02), precision=0.015, pace=0.7, patience=20)
     while see()[24] < aim or not at_goals(see())[6]:
         yield replace(front(0.03), steps=1, pace=0.5)
-    yield replace(front(-0.06), precision=0.03)
-    yield replace(front(-0.08, up=0.28), precision=0.06)
+    yield replace(front(-0.06), precision=0.04)
+    yield replace(front(-0.08, up=0.28), precision=0.1)
 
 
 SKILLS: tuple[Callable[[See, Style], Iterator[Goal]], ...] = (
     partial(push, BOTTOM_BURNER),
-    partial(push, TOP_BURNER),
-    partial(push, LIGHT_SWITCH),
-    partial(push, SLIDE_CABINET),
+    top_burner,
+    light_switch,
+    slide_cabinet,
     hinge_cabinet,
     microwave,
     kettle,
