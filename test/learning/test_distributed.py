@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 import torch
 from toy_targets import small_demonstrations
-from training_ranks import TrainingRanks
+from training_ranks import RIGS, TrainingRanks
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.fit.checkpoint import load_model
@@ -60,14 +60,16 @@ def test_two_processes_have_the_losses_and_the_weights_of_one(
 def test_the_command_shares_a_training_and_one_process_reports(
     ranks: TrainingRanks, demos: Path, tmp_path: Path
 ) -> None:
-    """Begun by torchrun itself."""
+    """Begun by torchrun itself. No thread of gloo is left that could abort a process at its end."""
     out, numbers = tmp_path / "teacher", tmp_path / "numbers.json"
     command = ["train", "--task", "avoiding", "--demos", demos, *SMALL, "--batch", 16, "--steps", 20, "--out", out]
-    words = [*TORCHRUN, "-m", "vdd_ros.cli.main", *map(str, command), "--json", str(numbers)]
+    script = str(RIGS / "train_and_list_threads.py")
+    words = [*TORCHRUN, script, *map(str, command), "--json", str(numbers)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("steps           20") == 1
+    assert done.stdout.count("threads of gloo: []") == 2, done.stdout
     assert json.loads(numbers.read_text())["steps"] == 20
     assert len(list((out / "tensorboard").iterdir())) == 1
     again = ranks.run("vdd", *command, "--resume")

@@ -4,6 +4,7 @@ All processes draw the whole batch, levels and noise included, from generators o
 rows of it. DistributedDataParallel averages the gradients, so that the steps are those of one process.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -83,6 +84,9 @@ def training_group(batch: int, *, cuda: bool) -> Iterator[None]:
         raise ConfigurationError(
             f"--batch is {batch}, which {place.world} processes cannot share evenly; give a multiple of {place.world}"
         )
+    # Imported while there is a group, as by DistributedDataParallel, its functions have the group as a default for good.
+    # Then gloo's threads outlive it, and one that drops a tensor while Python ends aborts the process.
+    importlib.import_module("torch.distributed.nn")
     if cuda:
         torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
     distributed.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
