@@ -84,8 +84,8 @@ def training_group(batch: int, *, cuda: bool) -> Iterator[None]:
         raise ConfigurationError(
             f"--batch is {batch}, which {place.world} processes cannot share evenly; give a multiple of {place.world}"
         )
-    # Imported while there is a group, as by DistributedDataParallel, its functions have the group as a default for good.
-    # Then gloo's threads outlive it, and one that drops a tensor while Python ends aborts the process.
+    # If DistributedDataParallel imports it while there is a group, its functions keep that group as a default for good.
+    # Gloo's threads then outlive it, and one that drops a tensor while Python ends aborts the process.
     importlib.import_module("torch.distributed.nn")
     if cuda:
         torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
