@@ -63,7 +63,6 @@ def full(name: str, node: str) -> str:
 
 
 ENCLAVES = enclaves()
-CLOCK = {"/clock", "/parameter_events"}  # with use_sim_time alone
 
 
 def names_of(node: Any, name: str | None = None) -> Allowed:
@@ -78,18 +77,30 @@ def names_of(node: Any, name: str | None = None) -> Allowed:
     return Allowed(f"/{of[0]}", *({name for name, _ in getter(*of)} for getter in getters))
 
 
-def used_by(bench: Bench, name: str, allowed: Allowed, hears: frozenset[str] = frozenset()) -> Allowed:
-    """Return what a node uses, once the test's node knows that it publishes, serves and hears all of it.
+def alone(make: Any, name: str, **parameters: Any) -> Allowed:
+    """Return what a node of this process would use under a name; it has another one, which no other node ever had.
 
-    The graph has one of its name: one that an earlier test killed is there until its lease ends, and may be what a
-    question by name finds, whoever asks.
+    The graph answers by name, and nodes of earlier tests may still be in it.
+    """
+    used = names_of(make(f"{name}_alone", **parameters))
+
+    def renamed(names: set[str]) -> set[str]:
+        return {one.replace(f"/{name}_alone", f"/{name}") for one in names}
+
+    return Allowed(f"/{name}", *map(renamed, (used.publish, used.subscribe, used.reply, used.request)))
+
+
+def process_of(bench: Bench, name: str, allowed: Allowed, hears: frozenset[str] = frozenset()) -> Allowed:
+    """Return what a node of another process uses, once this one knows that it publishes, serves and hears all of it.
+
+    The graph has one of its name: one that an earlier test killed is there until its lease ends.
     """
 
     def known() -> bool:
         if bench.node.get_node_names_and_namespaces().count((name, "/")) != 1:
             return False
         used = names_of(bench.node, name)
-        return allowed.publish - CLOCK <= used.publish and allowed.reply <= used.reply and hears <= used.subscribe
+        return allowed.publish <= used.publish and allowed.reply <= used.reply and hears <= used.subscribe
 
     bench.wait(known, f"all that {name} publishes, serves and hears")
     return names_of(bench.node, name)
@@ -102,6 +113,9 @@ def check(used: Allowed, allowed: Allowed, spare: set[str]) -> None:
         uses, may = getattr(used, action), getattr(allowed, action)
         assert uses <= may, f"{allowed.node} may not {action}"
         assert may - uses <= spare, f"{allowed.node} may {action} without need"
+
+
+CLOCK = {"/clock", "/parameter_events"}  # with use_sim_time alone
 
 
 @pytest.fixture
@@ -124,25 +138,22 @@ def with_everything(make_node: MakeNode, tmp_path: Path, monkeypatch: pytest.Mon
     return make
 
 
-def test_the_commanding_policy_may_do_what_it_does_and_no_more(bench: Bench, with_everything: Any) -> None:
-    allowed = ENCLAVES["/vdd_ros/policy"]
-    with_everything("policy")
-    used = used_by(bench, "policy", allowed, frozenset(allowed.subscribe - CLOCK))
+def test_the_commanding_policy_may_do_what_it_does_and_no_more(with_everything: Any) -> None:
+    used = alone(with_everything, "policy")
     assert COMMANDS in used.publish
-    check(used, allowed, CLOCK)
+    check(used, ENCLAVES["/vdd_ros/policy"], CLOCK)
 
 
-def test_a_shadow_may_not_command(bench: Bench, with_everything: Any) -> None:
-    allowed = ENCLAVES["/vdd_ros/shadow_policy"]
-    with_everything("shadow_policy", enable_control=False, phase_topic="policy/phase")
-    check(used_by(bench, "shadow_policy", allowed, frozenset(allowed.subscribe - CLOCK)), allowed, CLOCK)
+def test_a_shadow_may_not_command(with_everything: Any) -> None:
+    used = alone(with_everything, "shadow_policy", enable_control=False, phase_topic="policy/phase")
+    check(used, ENCLAVES["/vdd_ros/shadow_policy"], CLOCK)
     assert [name for name, allowed in ENCLAVES.items() if COMMANDS in allowed.publish] == ["/vdd_ros/policy"]
 
 
 def test_the_simulated_robot_may_do_what_it_does_and_no_more(bench: Bench, tmp_path: Path) -> None:
     allowed, given = ENCLAVES["/vdd_ros/sim_robot"], {"robot_file": ROBOT_FILE, "start_topic": "bag_recorder/ready"}
     with node_process("vdd_ros.nodes.sim_robot_node", tmp_path / "log", **given):
-        used = used_by(bench, "sim_robot", allowed, frozenset(allowed.subscribe - CLOCK))
+        used = process_of(bench, "sim_robot", allowed, frozenset(allowed.subscribe - CLOCK))
     check(used, allowed, CLOCK)
 
 
@@ -150,7 +161,7 @@ def test_the_recorder_may_do_what_it_does_and_no_more(bench: Bench, tmp_path: Pa
     """What it hears it learns from its parameter: all that the nodes publish about their work, and the robot."""
     allowed = ENCLAVES["/vdd_ros/bag_recorder"]
     with node_process("vdd_ros.nodes.bag_recorder", tmp_path / "log", output=tmp_path / "bag", topics="[/nothing]"):
-        used = used_by(bench, "bag_recorder", allowed)
+        used = process_of(bench, "bag_recorder", allowed)
     topics = (*NODE_TOPICS, *OPTIONAL_TOPICS)
     used.subscribe |= {f"/{policy}/{topic}" for policy in ("policy", "shadow_policy") for topic in topics}
     used.subscribe |= {"/desired_pose", "/tcp_pose", COMMANDS, "/episode", "/sim_robot/result", "/diagnostics"}
