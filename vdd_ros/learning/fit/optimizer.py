@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import Optimizer
 from vdd_ros.learning.fit.checkpoint import check_like
+from vdd_ros.learning.fit.muon import Muon
 from vdd_ros.learning.networks.hidden import hidden_matrices
 
 ADAMW_STATE = ("exp_avg", "exp_avg_sq", "step")
@@ -36,8 +37,7 @@ class ModuleOptimizer:
         if rest:
             self._parts.append((torch.optim.AdamW(rest, weight_decay=weight_decay, fused=True), 1.0))
         if hidden:
-            muon = torch.optim.Muon(list(hidden.values()), weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-            self._parts.append((muon, MUON_RATE))
+            self._parts.append((Muon(hidden.values(), weight_decay), MUON_RATE))
 
     def clear(self) -> None:
         """Remove all gradients."""
