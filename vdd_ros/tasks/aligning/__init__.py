@@ -19,6 +19,15 @@ def _robot_file() -> Path:
     return resources.path("config/robots/aligning.yaml")
 
 
+# Chunks of four actions and large batches, as for Pushing.
+_SIZE = {"width": 256, "batch": 1024}
+_MLP: dict[str, dict[str, object]] = {
+    "train": {"backbone": "mlp", "history": 2, "horizon": 4, "levels_per_state": 1, **_SIZE, "steps": 10_000},
+    "vdd": {"backbone": "mlp", "layers": 3, **_SIZE, "steps": 4_000, "pool_copies": 1, "pool_samples": 2},
+    "em": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 4_000},
+    "imc": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 4_000},
+}
+
 TASK = Task(
     spec=SPEC,
     make_sim=AligningSim,
@@ -42,4 +51,6 @@ TASK = Task(
         "vdd-beso": Published(0.86, 0.04),
     },
     mode_names=MODE_NAMES,
+    presets={"mlp": _MLP},
+    default_preset="mlp",
 )
