@@ -121,37 +121,6 @@ def test_a_cell_has_the_outcome_of_each_context(finished: Path) -> None:
         assert record["entropy_estimate"] >= 0
 
 
-def test_a_style_is_another_row_with_demonstrations_and_folders_of_its_own(tmp_path: Path) -> None:
-    work, task = tmp_path / "work", get_task("avoiding")
-    task.demonstrate(2, 0, lambda: None).save(work / "demos" / "avoiding")
-    task.styles["human"](range(2), 0, lambda: None).save(work / "demos" / "avoiding.human")
-    fixed = ["--seeds", "1", "--backbone", "mlp", "--rollouts", "4", "--device", "cpu", "--steps", "3"]
-    names = ["--tasks", "avoiding", "avoiding:human", "avoiding"]
-    assert main(["benchmark", "methods", "--methods", "em", *names, *fixed, "--work", str(work)]) == 0
-    usual, human = read_results(work / "benchmark.json")
-    assert [(one["task"], one["style"]) for one in (usual, human)] == [("avoiding", None), ("avoiding", "human")]
-    assert usual["data_sha256"] != human["data_sha256"]
-    assert trainings(work) == {"avoiding-em-mlp-0": 1, "avoiding.human-em-mlp-0": 1}
-    assert (work / "trials" / human["key"] / "policy.onnx").exists()
-    report = (work / "benchmark.md").read_text()
-    assert "## Avoiding, MLP backbone" in report and "## Avoiding (human), MLP backbone" in report
-
-
-def test_milestones_returns_and_contexts_are_recorded(tmp_path: Path) -> None:
-    pytest.importorskip("mujoco")
-    for task in ("stacking", "block_push"):
-        get_task(task).demonstrate(2, 0, lambda: None).save(tmp_path / "demos" / task)
-    fixed = ["--seeds", "1", "--backbone", "mlp", "--rollouts", "2", "--device", "cpu", "--steps", "3"]
-    names = ["--tasks", "stacking", "block_push", "--methods", "em"]
-    assert main(["benchmark", "methods", *names, *fixed, "--work", str(tmp_path)]) == 0
-    push, stack = read_results(tmp_path / "benchmark.json")
-    assert push["returns"] is not None and stack["returns"] is None
-    assert list(stack["milestones"]) == ["1 box", "2 boxes"]
-    assert [len(one["by_context"]) for one in (push, stack, *stack["milestones"].values())] == [2] * 4
-    assert push["contexts"] == 2 and push["contexts_sha256"] != stack["contexts_sha256"]
-    assert "| ↳ 1 box |" in (tmp_path / "benchmark.md").read_text()
-
-
 def test_train_s_is_the_teachers_and_distil_s_the_students_own(finished: Path) -> None:
     records = {record["method"]: record for record in read_results(finished / "benchmark.json")}
     assert records["vdd-beso"]["train_s"] == records["beso"]["train_s"] == records["beso-1"]["train_s"] > 0

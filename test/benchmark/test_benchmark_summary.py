@@ -162,6 +162,16 @@ def test_returns_have_a_column_where_there_are_any() -> None:
     assert "return" not in rows(methods_table(group([cell("em")], "stacking", "gpt")))[0]
 
 
+def test_shares_of_goals_have_a_column_where_there_are_any() -> None:
+    trials = [cell("em", task="block_push", returns=0.8, goal_share=0.7), cell("beso", task="block_push", returns=0.9)]
+    found = rows(methods_table(group(trials, "block_push", "gpt")))
+    assert [(row["method"][:4], row["return"], row["share of goals"]) for row in found] == [
+        ("BESO", "0.900", "–"),
+        ("EM", "0.800", "0.700"),
+    ]
+    assert "share of goals" not in rows(methods_table(group([cell("em")], "stacking", "gpt")))[0]
+
+
 def several() -> list[Record]:
     """Return trials of three tasks, one of them also of another style and backbone."""
     return [
@@ -236,7 +246,16 @@ def test_the_figures_of_all_sections_and_of_the_summary_are_drawn(tmp_path: Path
     assert all(name in text for name in names)
 
 
-NEW = ("style", "milestones", "returns", "returns_interval", "contexts", "contexts_sha256")
+NEW = (
+    "style",
+    "milestones",
+    "returns",
+    "returns_interval",
+    "goal_share",
+    "goal_share_interval",
+    "contexts",
+    "contexts_sha256",
+)
 NEW_OF_OUTCOMES = ("entropy_estimate", "by_context", "entropy_by_context")
 
 

@@ -14,7 +14,7 @@ from vdd_ros.host.facts import MachineFacts
 from vdd_ros.tasks.metrics import Score
 from vdd_ros.text import printable
 
-MeanKey = Literal["returns", "modes_found", "inference_s_p50", "train_s", "distil_s"]
+MeanKey = Literal["returns", "goal_share", "modes_found", "inference_s_p50", "train_s", "distil_s"]
 """Numbers of a trial that tables show as a mean over seeds."""
 
 
@@ -75,6 +75,8 @@ class _Further(TypedDict, total=False):
     milestones: dict[str, Outcome]
     returns: float | None
     returns_interval: list[float] | None
+    goal_share: float | None
+    goal_share_interval: list[float] | None
     contexts: int
     contexts_sha256: str | None
     modes: dict[str, int]
@@ -97,6 +99,8 @@ class Record(_Further, Outcome):
         rollouts: Number of episodes.
         milestones: Outcomes of the task's milestones by name.
         returns, returns_interval: Mean return and its 95 % interval; None if the task has no reward.
+        goal_share, goal_share_interval: Mean share of their goals that rollouts achieved and its 95 % interval; None
+            for a policy without goals, or if the task does not score them.
         contexts: Number of contexts that the rollouts started from.
         contexts_sha256: Hash of the context of each rollout; None if all start alike.
         modes_found, modes, ends: As in `Score` and `EpisodesScore`, with modes as text.
@@ -228,6 +232,7 @@ def _are_milestones(value: object) -> bool:
 _FURTHER: dict[str, Callable[[object], bool]] = {
     **{"style": is_name, "contexts": _is_count, "contexts_sha256": is_name, "entropy_estimate": _is_number},
     **{"returns": _is_number, "returns_interval": _is_interval},
+    **{"goal_share": _is_number, "goal_share_interval": _is_interval},
     **{"by_context": _are_counts, "entropy_by_context": _are_numbers},
 }
 """What the values of keys must be that records of older versions lack, unless they are null."""

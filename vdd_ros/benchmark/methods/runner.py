@@ -173,6 +173,8 @@ class Runner:
             "milestones": {name: outcome(part) for name, part in scored.milestones.items()},
             "returns": score.returns,
             "returns_interval": list(score.returns_interval) if score.returns_interval else None,
+            "goal_share": scored.goal_share,
+            "goal_share_interval": list(scored.goal_share_interval) if scored.goal_share_interval else None,
             "contexts": score.contexts,
             "contexts_sha256": self._contexts_sha256(model.task),
             "modes_found": score.modes_found,

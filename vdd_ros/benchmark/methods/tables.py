@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from vdd_ros.benchmark.methods.matrix import ABLATED, ABLATIONS, METHODS, SOURCES, method_of
 from vdd_ros.benchmark.methods.paper_rows import Row, summary_table
+from vdd_ros.benchmark.methods.results import MeanKey
 from vdd_ros.benchmark.methods.summary import Group, Groups, paper_success, teacher_gap
 from vdd_ros.benchmark.methods.updates import UpdateRow, updates_summary
 
 MIXTURES = [name for name, one in METHODS.items() if method_of(SOURCES[one.model]).structure == "mixture"]
 
 
+MEANS: dict[str, MeanKey] = {"return": "returns", "share of goals": "goal_share"}
+"""Means that have a column where there are any, by its head."""
 BELOW = "\u21b3 "
 """Stands before a milestone, below the row of its task."""
 
@@ -30,8 +33,8 @@ def methods_table(groups: Groups) -> str:
     """Return success and entropy of every method, and a student's difference to its teacher."""
     found = whole(groups)
     heads = ["method", "passes", "success", "published", "success − teacher", "task entropy", "modes"]
-    returns = any(one.mean("returns") is not None for one in found)
-    heads += [*(["return"] if returns else []), "inference, ms", "made in, s", "seeds"]
+    means = {head: key for head, key in MEANS.items() if any(one.mean(key) is not None for one in found)}
+    heads += [*means, "inference, ms", "made in, s", "seeds"]
     rows = []
     for one, milestone in _parts(found):
         measure, gap = one.measure(milestone), teacher_gap(one, groups, milestone)
@@ -50,7 +53,7 @@ def methods_table(groups: Groups) -> str:
                 str(one["steps"]),
                 *outcome,
                 _number(one.mean("modes_found"), 1),
-                *([_number(one.mean("returns"), 3)] if returns else []),
+                *(_number(one.mean(key), 3) for key in means.values()),
                 _milliseconds(one),
                 _number(one.mean("distil_s") or one.mean("train_s"), 0),
                 str(len(one.trials)),
