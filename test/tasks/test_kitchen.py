@@ -141,6 +141,33 @@ def test_what_only_a_picture_needs_is_left_out(public: Any) -> None:
     assert touching[0] == touching[1]
 
 
+def test_bodies_that_are_not_compared_cannot_touch(public: Any) -> None:
+    """In random positions of all joints, a little beyond their ranges as well, which are soft."""
+    import mujoco
+
+    path = Path(public.robot_env.fullpath)
+    robot = mujoco.MjModel.from_xml_path(str(path))
+    of_robot = np.array([robot.body(body).name.startswith("panda0_") for body in robot.geom_bodyid])
+    robot.geom_contype[~of_robot] = robot.geom_conaffinity[~of_robot] = 0
+    robot.geom_margin[of_robot] = 0.01
+    data, random = mujoco.MjData(robot), np.random.default_rng(0)
+    low, high = robot.jnt_range[:9].T
+    nearest: dict[frozenset[str], float] = {}
+    for _ in range(4000):
+        data.qpos[:9] = random.uniform(low - 0.02, high + 0.02)
+        mujoco.mj_kinematics(robot, data)
+        mujoco.mj_comPos(robot, data)
+        mujoco.mj_collision(robot, data)
+        for shapes, distance in zip(data.contact.geom[: data.ncon], data.contact.dist[: data.ncon], strict=True):
+            pair = frozenset(robot.body(robot.geom_bodyid[shape]).name for shape in shapes)
+            nearest[pair] = min(distance, nearest.get(pair, 1.0))
+    left_out = [frozenset(pair) for pair in model.NEVER_TOUCHING]
+    beside = frozenset({"panda0_link0", "panda0_link1"})
+    assert nearest[frozenset({"panda0_link5", "panda0_leftfinger"})] < 0  # others do touch
+    assert [pair for pair in left_out if pair in nearest] == [beside]
+    assert nearest[beside] > 0.0009
+
+
 def test_four_elements_are_a_success_and_the_episode_goes_on() -> None:
     sim = started()
     for number, element in enumerate((3, 5, 6, 4)):

@@ -21,6 +21,15 @@ _SHAPES = ("panda_col", "panda_finger")
 """Classes of shapes of the robot that touch; those of the furniture end in `_collision`."""
 _COUNTERS = "counter_collision"
 _PICTURE = ("texture", "material", "light", "camera")
+_LINKS = tuple(f"panda0_link{number}" for number in range(8))
+_FINGERS = ("panda0_leftfinger", "panda0_rightfinger")
+NEVER_TOUCHING = (
+    *((_LINKS[first], _LINKS[second]) for first, second in [(0, 1), (0, 2), (0, 3), (0, 4), (1, 3), (1, 4), (2, 4)]),
+    *((_LINKS[first], _LINKS[second]) for first, second in [(3, 5), (3, 6), (3, 7), (4, 6), (4, 7)]),
+    *((_LINKS[6], finger) for finger in _FINGERS),
+)
+"""Bodies of the robot that are at least 10 mm apart in all positions of its joints, or 1 mm beside a common joint, and
+near enough for MuJoCo to compare their shapes in every step."""
 
 
 def model_file() -> Path:
@@ -66,6 +75,9 @@ def scene() -> str:
         if (folder := compiler.get("meshdir")) is not None:
             compiler.set("meshdir", str((path.parent / folder).resolve()))
     _split_counters(root)
+    contacts = ElementTree.SubElement(root, "contact")
+    for first, second in NEVER_TOUCHING:
+        ElementTree.SubElement(contacts, "exclude", body1=first, body2=second)
     return ElementTree.tostring(root, encoding="unicode")
 
 
