@@ -5,6 +5,7 @@ from pathlib import Path
 from vdd_ros import resources
 from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts, goal_share
+from vdd_ros.tasks.chunk_preset import chunked_mlp
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.task import Published, Task
 
@@ -18,15 +19,6 @@ def _scene() -> Scene:
 def _robot_file() -> Path:
     return resources.path("config/robots/block_push.yaml")
 
-
-# Chunks of four actions and large batches, as for Pushing.
-_SIZE = {"width": 256, "batch": 1024}
-_MLP: dict[str, dict[str, object]] = {
-    "train": {"backbone": "mlp", "history": 2, "horizon": 4, "levels_per_state": 1, **_SIZE, "steps": 8_000},
-    "vdd": {"backbone": "mlp", "layers": 3, **_SIZE, "steps": 4_000, "pool_copies": 1, "pool_samples": 2},
-    "em": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 4_000},
-    "imc": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 4_000},
-}
 
 TASK = Task(
     spec=SPEC,
@@ -53,6 +45,6 @@ TASK = Task(
     published_note="the published policies know their goal, ours do not",
     mode_names=MODE_NAMES,
     goal_share=goal_share,
-    presets={"mlp": _MLP},
+    presets={"mlp": chunked_mlp(teacher_steps=8_000, vdd_steps=4_000, mixture_steps=4_000)},
     default_preset="mlp",
 )

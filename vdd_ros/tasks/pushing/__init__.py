@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vdd_ros import resources
+from vdd_ros.tasks.chunk_preset import chunked_mlp
 from vdd_ros.tasks.pushing.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.pushing.sim import MODE_NAMES, SPEC, PushingSim, draw_cubes
 from vdd_ros.tasks.scene import Scene
@@ -18,15 +19,6 @@ def _scene() -> Scene:
 def _robot_file() -> Path:
     return resources.path("config/robots/pushing.yaml")
 
-
-# Chunks of four actions and many passes over the 471,000 pairs; without, a teacher succeeds half as often.
-_SIZE = {"width": 256, "batch": 1024}
-_MLP: dict[str, dict[str, object]] = {
-    "train": {"backbone": "mlp", "history": 2, "horizon": 4, "levels_per_state": 1, **_SIZE, "steps": 16_000},
-    "vdd": {"backbone": "mlp", "layers": 3, **_SIZE, "steps": 4_000, "pool_copies": 1, "pool_samples": 2},
-    "em": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 8_000},
-    "imc": {"backbone": "mlp", "layers": 3, "history": 2, "horizon": 4, **_SIZE, "steps": 8_000},
-}
 
 TASK = Task(
     spec=SPEC,
@@ -51,6 +43,6 @@ TASK = Task(
         "vdd-beso": Published(0.85, 0.02),
     },
     mode_names=MODE_NAMES,
-    presets={"mlp": _MLP},
+    presets={"mlp": chunked_mlp(teacher_steps=16_000, vdd_steps=4_000, mixture_steps=8_000)},
     default_preset="mlp",
 )
