@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vdd_ros import resources
+from vdd_ros.tasks.chunk_preset import chunked_mlp
 from vdd_ros.tasks.kitchen.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.kitchen.sim import SPEC, KitchenSim, goal_share, name_of
 from vdd_ros.tasks.scene import Scene
@@ -42,4 +43,6 @@ TASK = Task(
     },
     published_note="the published policies see a goal and learned from people, ours do not",
     name_mode=name_of,
+    presets={"mlp": chunked_mlp(teacher_steps=10_000, vdd_steps=4_000, mixture_steps=4_000)},
+    default_preset="mlp",
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from vdd_ros import resources
 from vdd_ros.tasks.base import Bools, Ints
+from vdd_ros.tasks.chunk_preset import chunked_mlp
 from vdd_ros.tasks.scene import Scene
 from vdd_ros.tasks.stacking.demonstrator import demonstrate, demonstrate_part
 from vdd_ros.tasks.stacking.sim import BOXES, MODE_NAMES, SPEC, StackingSim, draw_boxes, sequence_of
@@ -74,4 +75,6 @@ TASK = Task(
         Milestone("1 box", len(BOXES), partial(_first_boxes, 1), _PUBLISHED[0], "Stacking-1"),
         Milestone("2 boxes", SPEC.modes, partial(_first_boxes, 2), _PUBLISHED[1], "Stacking-2"),
     ),
+    presets={"mlp": chunked_mlp(teacher_steps=12_000, vdd_steps=4_000, mixture_steps=6_000)},
+    default_preset="mlp",
 )
