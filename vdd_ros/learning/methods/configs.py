@@ -17,6 +17,7 @@ from vdd_ros.learning.configs import (
     Schedule,
     Solver,
     WindowConfig,
+    shaped,
 )
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.policy.spec_checks import MAX_COUNT
@@ -35,6 +36,8 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     Attributes:
         teacher: Kind of teacher.
         levels_per_state: Noise levels per state of a batch; each state is encoded once for all of them.
+        sigma_max: Highest noise level of a teacher with a range of levels; 0: from the data, twice the norm of the
+            farthest chunks of actions, at least 3.
     """
 
     teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
@@ -43,6 +46,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
     learning_rate: float = 2e-3
     optimizer: Optimizer = "muon"
     levels_per_state: int = 4
+    sigma_max: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse invalid values.
@@ -55,7 +59,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
         TEACHERS.get(self.teacher)
         self.check_windows()
         require_least(1, self, "levels_per_state")
-        self.check_noise()
+        shaped(NoiseConfig, self, {"sigma_max": self.sigma_max or NoiseConfig.sigma_max}).check_noise()
 
 
 @dataclass(frozen=True, kw_only=True)
