@@ -49,16 +49,20 @@ WORKSPACE: NDArray[np.float64] = np.array([(0.15, 0.7), (-0.5, 0.5)])
 HALF = 0.02
 REACHED_M = 0.05
 """Distance of a block's centre from a target's on the table at which it counts as pushed there."""
-TOOL_RADIUS, TOOL_BOTTOM, TOOL_TOP = 0.001, 0.032, 0.06
-SUBSTEPS = 28
+BLOCK_KG, FRICTION = 0.01, 0.5
+INERTIA = 3 * BLOCK_KG * (2 * HALF) ** 2 / 6
+"""Of a block in kg m2, three times that of a cube, as the public model scales it."""
+TOOL_RADIUS, TOOL_BOTTOM, TOOL_TOP = 0.001, 0.017, 0.045
+SUBSTEPS = 24
 SUBSTEP_S = 0.1 / SUBSTEPS
-TOUCH_S = 0.0075
+TOUCH_S = 0.010
 """Time constant of the tool's contacts, hardly more than two substeps, MuJoCo's least; its default is 20 ms.
 
 The tool moves by up to 4 mm in a substep, more than its diameter, and enters blocks through softer contacts.
 """
-STIFFNESS, DAMPING = 500.0, 15.0
-"""Of the tool in N/m and N s/m: it lags behind its target by 30 ms."""
+STIFFNESS, DAMPING = 375.0, 15.0
+"""Of the tool in N/m and N s/m: it lags behind its target by 40 ms, as PyBullet's motors lag, which close a tenth of
+the way in 1/240 s."""
 FIRST, BOTH = 0.49, 0.51
 """Rewards of a block that comes to a target for the first time, and of both at different ones."""
 
@@ -66,7 +70,7 @@ SCENE = f"""
 <mujoco>
   <option timestep="{SUBSTEP_S}" integrator="implicitfast" cone="elliptic" impratio="10"/>
   <default>
-    <geom friction="1 0.005 0.0001" condim="3"/>
+    <geom friction="{FRICTION} 0.005 0.0001" condim="3"/>
     <position kp="{STIFFNESS}"/>
   </default>
   <worldbody>
@@ -79,11 +83,13 @@ SCENE = f"""
     </body>
     <body name="block1">
       <freejoint name="block1"/>
-      <geom type="box" size="{HALF} {HALF} {HALF}" mass="0.01" contype="2" conaffinity="3"/>
+      <inertial pos="0 0 0" mass="{BLOCK_KG}" diaginertia="{INERTIA} {INERTIA} {INERTIA}"/>
+      <geom type="box" size="{HALF} {HALF} {HALF}" contype="2" conaffinity="3"/>
     </body>
     <body name="block2">
       <freejoint name="block2"/>
-      <geom type="box" size="{HALF} {HALF} {HALF}" mass="0.01" contype="2" conaffinity="3"/>
+      <inertial pos="0 0 0" mass="{BLOCK_KG}" diaginertia="{INERTIA} {INERTIA} {INERTIA}"/>
+      <geom type="box" size="{HALF} {HALF} {HALF}" contype="2" conaffinity="3"/>
     </body>
   </worldbody>
   <actuator>
