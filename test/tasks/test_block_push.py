@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,23 +125,63 @@ def test_contexts_are_drawn_as_published() -> None:
     assert abs(drawn[:, [7, 9]] - 0.2).max() <= 0.0075
 
 
-def test_the_oracle_succeeds_in_each_mode_at_the_published_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly always at the first attempt: a tool that enters blocks costs it most of them."""
+@pytest.mark.parametrize("style", ["oracle", None])
+def test_the_oracle_succeeds_in_each_mode(style: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly always at the first attempt: a tool that enters blocks, or tips them over, costs it most of them."""
     attempt, attempts = demonstrator._attempt, []
 
-    def noted(mode: int, context: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def noted(mode: int, *others: Any) -> tuple[np.ndarray, np.ndarray] | None:
         attempts.append(mode)
-        return attempt(mode, context)
+        return attempt(mode, *others)
 
     monkeypatch.setattr(demonstrator, "_attempt", noted)
-    made = TASK.demonstrate(16, 0, lambda: None)
+    demonstrate = TASK.demonstrate_part if style is None else TASK.styles[style]
+    assert demonstrate is not None
+    made = demonstrate(range(16), 0, lambda: None)
     assert len(attempts) <= 18
     replayed = replay(TASK.make_sim(16), made)
     assert replayed.success.all()
     assert (replayed.modes == made.modes).all()
     assert np.bincount(made.modes).tolist() == [4] * 4
-    assert 0.0299 < np.hypot(*made.action.T).max() < 0.0351
     assert made.lengths.max() < TASK.spec.max_steps
+
+
+def test_without_slips_it_moves_at_the_published_speeds_and_for_the_published_time() -> None:
+    made = TASK.styles["oracle"](range(16), 0, lambda: None)
+    assert 0.0299 < np.hypot(*made.action.T).max() < 0.0351
+    assert 100 < made.lengths.mean() < 135  # of the published demonstrations 116.8
+
+
+def test_the_tool_slips_only_where_the_oracle_can_correct_it() -> None:
+    usual, slipping = TASK.styles["oracle"](range(4), 0, lambda: None), TASK.demonstrate(4, 0, lambda: None)
+    assert usual.header.source != slipping.header.source
+    assert (usual.contexts == slipping.contexts).all()
+    differ = 0
+    for number, pairs in enumerate(slipping.episodes()):
+        oracle = Oracle(number, slipping.contexts[number, 6:].reshape(2, 2))
+        for seen, action in zip(slipping.observation[pairs], slipping.action[pairs], strict=True):
+            meant = oracle.act(seen)
+            if not np.allclose(meant, action, atol=1e-12):
+                differ += 1
+                assert oracle._phase.name in ("PREPARE", "PUSH")
+    assert 0.1 < differ / len(slipping.action) < 0.2
+
+
+def test_a_pushed_block_does_not_tip_over() -> None:
+    """The tool touches it from below its middle to its upper edge."""
+    for number in range(6):
+        context = draw_contexts(1, np.random.default_rng([7, number]))
+        sim, oracle = BlockPushSim(1), Oracle(number % 4, context[0, 6:].reshape(2, 2))
+        seen = sim.reset(context)
+        for _ in range(150):
+            result = sim.step(oracle.act(seen[0])[None])
+            seen = result.observation
+            for block in sim._blocks:
+                _, x, y, _ = sim._physics.positions[0, block][3:7]
+                assert 1 - 2 * (x * x + y * y) > math.cos(math.radians(10))
+            if result.success[0]:
+                break
+        assert result.success[0]
 
 
 def test_the_oracle_turns_a_block_that_stands_askew() -> None:

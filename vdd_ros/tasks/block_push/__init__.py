@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vdd_ros import resources
-from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part
+from vdd_ros.tasks.block_push.demonstrator import demonstrate, demonstrate_part, demonstrate_undisturbed
 from vdd_ros.tasks.block_push.sim import MODE_NAMES, SPEC, BlockPushSim, draw_contexts, goal_share
 from vdd_ros.tasks.chunk_preset import chunked_mlp
 from vdd_ros.tasks.scene import Scene
@@ -45,6 +45,7 @@ TASK = Task(
     published_note="the published policies know their goal, ours do not",
     mode_names=MODE_NAMES,
     goal_share=goal_share,
+    styles={"oracle": demonstrate_undisturbed},
     presets={"mlp": chunked_mlp(teacher_steps=8_000, vdd_steps=4_000, mixture_steps=4_000)},
     default_preset="mlp",
 )

@@ -1,4 +1,7 @@
-"""The published oracle of Block Push: two straight pushes, with corrections of the block's orientation between them."""
+"""The published oracle of Block Push: two straight pushes, with corrections of the block's orientation between them.
+
+Its tool may slip, so that the data show how to go on after an error.
+"""
 
 import math
 from collections.abc import Callable
@@ -18,6 +21,8 @@ LET_GO = 0.04
 TURN_RAD, FLAT_RAD = 0.2, 0.03
 """Errors of a block's orientation beyond which it is turned, and below which that ends."""
 ORBIT_M = 0.025
+SLIPS, SLIP_M = 0.2, 0.007
+"""Share of the steps in which the tool slips where it may, and the deviation of a slip along each axis in m."""
 
 
 class _Phase(Enum):
@@ -61,6 +66,11 @@ class Oracle:
         distance = float(np.hypot(*way))
         speed = _SPEED.get(self._phase, _TURNING_SPEED)
         return np.asarray(way * min(1.0, speed / SPEC.rate_hz / max(distance, 1e-9)))
+
+    @property
+    def may_slip(self) -> bool:
+        """Whether the last action led to a block or pushed it; the other phases wait for exact places."""
+        return self._phase in (_Phase.PREPARE, _Phase.PUSH)
 
     def _aim(self, pose: Floats, tool: Floats, target: Floats) -> Floats:
         """Return where the tool's target is to go, (2,) in m, and change the phase."""
@@ -114,18 +124,29 @@ def _quarter_turn(angle: float) -> float:
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
     """Demonstrate the episodes of these numbers, each from its own random stream: number n in mode n mod 4.
 
-    An episode in which the oracle fails or takes another mode is drawn anew, as for the published data.
+    On its way to a block and while it pushes, the tool slips now and then, and the oracle corrects it. Without that,
+    policies do not learn how to go on after their own small errors (Laskey et al., DART, 2017). An episode in which the
+    oracle fails or takes another mode is drawn anew, as for the published data.
 
     Raises:
         DemonstrationError: No attempt at an episode succeeded, which is a bug of the demonstrator.
     """
+    return _demonstrate(numbers, seed, progress, SLIPS)
+
+
+def demonstrate_undisturbed(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
+    """Demonstrate as the published oracle does, without slips; otherwise as `demonstrate_part`."""
+    return _demonstrate(numbers, seed, progress, 0.0)
+
+
+def _demonstrate(numbers: range, seed: int, progress: Callable[[], None], slips: float) -> DemonstrationSet:
     observations, actions, contexts = [], [], []
     modes = np.array([number % SPEC.modes for number in numbers], dtype=np.int64)
     for number, mode in zip(numbers, modes.tolist(), strict=True):
         random = np.random.default_rng([seed, number])
         for _ in range(MAX_TRIES):
             context = draw_contexts(1, random)
-            if (found := _attempt(mode, context)) is not None:
+            if (found := _attempt(mode, context, random, slips)) is not None:
                 break
         else:
             raise DemonstrationError(
@@ -136,18 +157,20 @@ def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) ->
         actions.append(found[1])
         progress()
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
-    header = SPEC.header("scripted oracle", seed)
+    header = SPEC.header("scripted oracle" if slips == 0 else "scripted oracle with slips", seed)
     together = np.concatenate(observations), np.concatenate(actions)
     return DemonstrationSet(header, *together, lengths, modes, np.concatenate(contexts))
 
 
-def _attempt(mode: int, context: Floats) -> tuple[Floats, Floats] | None:
+def _attempt(mode: int, context: Floats, random: np.random.Generator, slips: float) -> tuple[Floats, Floats] | None:
     """Return observations (T, 10) and actions (T, 2), or None if the oracle fails."""
     sim, oracle = BlockPushSim(1), Oracle(mode, context[0, 6:].reshape(2, 2))
     observation = sim.reset(context)
     observations, actions = [], []
     while True:
         action = oracle.act(observation[0])
+        if slips and oracle.may_slip and random.random() < slips:
+            action = action + random.normal(0.0, SLIP_M, 2)
         observations.append(observation[0])
         actions.append(action)
         result = sim.step(action[None])
