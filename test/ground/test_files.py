@@ -168,8 +168,9 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     assert names(tmp_path) == ["pipe"]
 
 
+# It waits in short pieces: a signal just before a blocking read would be handled only after it.
 HANGING = """
-import signal, sys
+import select, signal, sys
 from pathlib import Path
 from vdd_ros.files import replacing
 
@@ -181,7 +182,8 @@ if sys.argv[2] == "handled":
 with replacing(Path(sys.argv[1])) as aside:
     aside.write_text("half")
     print("ready", flush=True)
-    sys.stdin.read()
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        pass
 """
 
 
