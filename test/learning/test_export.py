@@ -403,7 +403,7 @@ def test_the_slope_of_a_policy_is_that_of_its_actions() -> None:
 def test_steep_actions_are_compared_by_their_slope(
     tmp_path: Path, student: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Rounding grows by the slope; without it the file would be refused. Much steeper ones are not functions any more."""
+    """Rounding grows by the slope; without it the file would be refused. Much steeper ones are chaotic."""
     metadata, tensors = load_model(student if kind == "student" else teacher)
     factor = 30 if kind == "student" else {"mlp": 15, "gpt": 60}[str(metadata.model["backbone"])]
     grown = {name: value * (factor if "weight" in name and value.ndim == 2 else 1) for name, value in tensors.items()}
