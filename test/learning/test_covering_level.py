@@ -59,6 +59,12 @@ def test_data_nearby_have_the_usual_level() -> None:
     assert covering_level(windows(torch.zeros(3, 2))) == NoiseConfig.sigma_max
 
 
+def test_there_may_be_more_windows_than_single_precision_can_count() -> None:
+    many = torch.full((1, 1), 5.0).expand(2**24 + 4, 1)
+    index = torch.zeros(1, dtype=torch.int64)
+    assert covering_level(Windows(many, many, many, index, index, 0)) == 10.0
+
+
 @pytest.mark.parametrize("given", [0.0, 7.0])
 def test_the_level_is_part_of_the_checkpoint(given: float, tmp_path: Path) -> None:
     size = {"backbone": "mlp", "width": 8, "layers": 1, "history": 1, "horizon": 2, "steps": 1, "batch": 4}

@@ -30,7 +30,8 @@ def covering_level(windows: Windows) -> float:
     Returns:
         The level, at least the default of `NoiseConfig`.
     """
-    index = torch.linspace(0, len(windows) - 1, min(len(windows), LOOKED_AT), device=windows.now.device).long()
+    last, count = len(windows) - 1, min(len(windows), LOOKED_AT)
+    index = torch.linspace(0, last, count, dtype=torch.float64, device=windows.now.device).long()
     farthest = windows.action[index].norm(dim=-1).quantile(COVERED)
     return max(NoiseConfig.sigma_max, 2 * float(farthest))
 
