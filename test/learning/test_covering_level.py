@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from checkout import CHECKOUT
 from torch import Tensor
 from toy_targets import Target, exact_teacher, observations, small_demonstrations
 from trainings import train_teacher
@@ -28,12 +29,24 @@ def windows(action: Tensor) -> Windows:
     return Windows(nothing, action.float(), nothing[:, 0], index, index, 0)
 
 
-def share_of_the_far_mode(highest: float) -> float:
-    """Return how often an exact teacher's samples are at the far mode."""
-    teacher = exact_teacher(TARGET, "beso", sigma_max=highest)
-    noise = torch.randn((1, 20_000, 16, 4), generator=torch.Generator().manual_seed(0))
+def share_of_the_far_mode(highest: float, distance: float = FAR, steps: int = 16) -> float:
+    """Return how often an exact teacher's samples are at the far one of two modes, the other being at 0."""
+    target = Target.of([0.5, 0.5], [[0.0] * 4, [distance / 2] * 4], [0.1, 0.1])
+    teacher = exact_teacher(target, "beso", sigma_max=highest)
+    noise = torch.randn((1, 20_000, steps, 4), generator=torch.Generator().manual_seed(0))
     drawn = teacher.sample(teacher.encode(observations(1)), noise, "euler-ancestral", "karras")[0]
-    return float((drawn[:, 0] > FAR / 4).double().mean())
+    return float((drawn[:, 0] > distance / 4).double().mean())
+
+
+def test_the_shares_are_those_of_the_docs() -> None:
+    page = (CHECKOUT / "docs" / "method.md").read_text()
+    heads, _, *rows = page[page.index("| highest level |") :].split("\n\n")[0].splitlines()
+    distances = [float(head.split()[-1]) for head in heads.strip("|").split("|")[1:]]
+    assert len(rows) == 4 and distances == [2.0, 4.0, 8.3]
+    for row in rows:
+        level, *shares = map(float, row.strip("|").split("|"))
+        measured = [share_of_the_far_mode(level, distance, steps=8) for distance in distances]
+        assert measured == pytest.approx(shares, abs=0.02)
 
 
 def test_samples_that_start_at_the_covering_level_have_the_right_shares() -> None:

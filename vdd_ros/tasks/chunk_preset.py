@@ -3,9 +3,7 @@
 Settings = dict[str, object]
 
 
-def chunked_mlp(
-    *, teacher_steps: int, vdd_steps: int, mixture_steps: int, width: int = 256, batch: int = 1024, horizon: int = 4
-) -> dict[str, Settings]:
+def chunked_mlp(*, teacher_steps: int, vdd_steps: int, mixture_steps: int) -> dict[str, Settings]:
     """Return settings of teachers and students by method, for `Task.presets`.
 
     On Pushing, chunks of four actions and many passes over the data took the teacher's success from 0.37 to 0.78; only
@@ -15,12 +13,9 @@ def chunked_mlp(
         teacher_steps: Training steps of the teacher.
         vdd_steps: Steps of VDD.
         mixture_steps: Steps of EM and IMC, which learn from demonstrations.
-        width: Features per layer.
-        batch: States per step.
-        horizon: Actions of a chunk.
     """
-    size: Settings = {"backbone": "mlp", "width": width, "batch": batch}
-    windows: Settings = {"history": 2, "horizon": horizon}
+    size: Settings = {"backbone": "mlp", "width": 256, "batch": 1024}
+    windows: Settings = {"history": 2, "horizon": 4}
     mixture = {**size, **windows, "layers": 3, "steps": mixture_steps}
     return {
         "train": {**size, **windows, "levels_per_state": 1, "steps": teacher_steps},

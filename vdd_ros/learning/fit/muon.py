@@ -59,22 +59,19 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:  # type: ignore[override]  # no closure
         """Update all parameters that have a gradient; matrices of one shape are orthogonalised together."""
         for group in self.param_groups:
-            alike: defaultdict[tuple[int, ...], list[Tensor]] = defaultdict(list)
+            alike: defaultdict[tuple[int, ...], dict[Tensor, Tensor]] = defaultdict(dict)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for (rows, columns), parameters in alike.items():
-                directions = [self._direction(parameter, group["momentum"]) for parameter in parameters]
-                updates = orthogonalise(torch.stack(directions))
+                    direction = self._direction(parameter, parameter.grad, group["momentum"])
+                    alike[parameter.shape][parameter] = direction
+            for (rows, columns), directions in alike.items():
+                updates = orthogonalise(torch.stack(list(directions.values())))
                 rate = group["lr"] * RMS_OF_ADAMW * math.sqrt(max(rows, columns))
-                for parameter, update in zip(parameters, updates, strict=True):
+                for parameter, update in zip(directions, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
 
-    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+    def _direction(self, parameter: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """Return the gradient, averaged and looking ahead."""
-        gradient = parameter.grad
-        if gradient is None:  # for the type checker: `step` has seen to it
-            raise ValueError("the parameter has no gradient")
         state = self.state[parameter]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(gradient)

@@ -51,8 +51,9 @@ REACHED_M = 0.05
 """Distance of a block's centre from a target's on the table at which it counts as pushed there."""
 BLOCK_KG, FRICTION = 0.01, 0.5
 INERTIA = 3 * BLOCK_KG * (2 * HALF) ** 2 / 6
-"""Of a block in kg m2, three times that of a cube, as the public model scales it."""
+"""Of a block in kg m2, three times that of a cube: a factor of public model files, though not of each one's blocks."""
 TOOL_RADIUS, TOOL_BOTTOM, TOOL_TOP = 0.001, 0.017, 0.045
+"""The published pin, 28 mm long, with its middle 29 mm below the effector, as that of a public tool."""
 SUBSTEPS = 24
 SUBSTEP_S = 0.1 / SUBSTEPS
 TOUCH_S = 0.010
