@@ -22,6 +22,12 @@ def test_both_teachers_are_measured_with_1_2_4_8_and_16_steps_of_one_model() -> 
     assert len({trial.model for trial in trials}) == 2
 
 
+def test_each_task_has_the_backbone_of_its_default_preset_unless_one_is_given() -> None:
+    tasks = ["pushing", "avoiding", "avoiding:human", "example_arm"]
+    assert [trial.model.backbone for trial in expand(tasks, ["em"], 1)] == ["mlp", "gpt", "gpt", "gpt"]
+    assert {trial.model.backbone for trial in expand(tasks, METHODS, 2, "mlp")} == {"mlp"}
+
+
 def test_teachers_come_before_what_is_distilled_from_them() -> None:
     trials = expand(["avoiding"], ["vdd-beso", "em", "beso", "cd", "vdd-ddpm", "ddpm"], 2, "gpt")
     place = {trial.model: number for number, trial in reversed(list(enumerate(trials)))}

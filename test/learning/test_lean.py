@@ -125,6 +125,16 @@ def test_a_file_names_the_operator_set_that_it_needs(tmp_path: Path, checkpoints
         assert_allclose(other, one, rtol=1e-3, atol=1e-4)
 
 
+def test_a_file_holds_a_block_once_for_all_sampling_steps(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    export(checkpoints["teacher"], tmp_path / "T.onnx", ExportConfig(steps=3))
+    graph = onnx.load(tmp_path / "T.onnx").graph
+    constants = [node.attribute[0].t for node in graph.node if node.op_type == "Constant"]
+    arrays = [onnx.numpy_helper.to_array(one) for one in (*graph.initializer, *constants)]
+    large = [one.tobytes() for one in arrays if one.size >= SMALL["width"] ** 2]
+    assert len(large) >= 2 * SMALL["layers"]
+    assert len(set(large)) == len(large)
+
+
 @pytest.mark.parametrize(("backbone", "most"), [("gpt", 88), ("mlp", 52)])
 def test_a_student_takes_few_operators(tmp_path: Path, backbone: str, most: int) -> None:
     """At batch 1 their number is the cost; counted as ONNX Runtime runs them, for a student of the usual depth."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, cast, get_args
 
 from vdd_ros.benchmark.methods.data_names import file_name, join_name, split_name
-from vdd_ros.learning.configs import Sampler, Schedule
+from vdd_ros.learning.configs import Backbone, BackboneConfig, Sampler, Schedule
 from vdd_ros.learning.diffusion.teachers import TEACHERS
 from vdd_ros.learning.methods import registry
+from vdd_ros.tasks import get_task
 
 
 @dataclass(frozen=True)
@@ -200,17 +201,28 @@ class Trial:
         return self.model.name if self.sampling else self.model.source.teacher
 
 
-def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str) -> list[Trial]:
+def usual_backbone(data: str) -> str:
+    """Return the backbone of TASK or TASK:STYLE: that after which the task's default preset is named, else `gpt`."""
+    preset = get_task(split_name(data)[0]).default_preset
+    return preset if preset in get_args(Backbone) else BackboneConfig.backbone
+
+
+def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str | None = None) -> list[Trial]:
     """Return the trials of some methods: first teachers, only with seed 0; then the others, with each seed.
 
     Args:
         tasks: TASK or TASK:STYLE each.
         methods: Names in `METHODS`.
         seeds: Number of seeds.
-        backbone: `gpt` or `mlp`.
+        backbone: `gpt` or `mlp`; None for the usual one of each task.
     """
     wanted = [name for name in METHODS if name in set(methods)]
-    return [trial for task in tasks for name in wanted for trial in _trials(task, name, seeds, backbone)]
+    return [
+        trial
+        for task in tasks
+        for name in wanted
+        for trial in _trials(task, name, seeds, backbone or usual_backbone(task))
+    ]
 
 
 def expand_variants(tasks: Iterable[str], variants: Iterable[str], seeds: int, backbone: str) -> list[Trial]:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"all, none or some of {', '.join(METHODS)} (default: all)",
     )
     parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all except teachers (default: %(default)s)")
-    parser.add_argument("--backbone", choices=BACKBONES, default="gpt", help="of all networks (default: %(default)s)")
+    parser.add_argument("--backbone", choices=BACKBONES, help="(default: that of the task's default preset, else gpt)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
     parser.add_argument("--updates", action="store_true", help="also compare updates, gating data and weights of VDD")
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")

@@ -35,11 +35,14 @@ def _kept(values: Tensor) -> nn.Parameter:
 class LeanResidualBlock(ResidualBlock):
     """A residual block whose sum is part of its second product; of rows."""
 
+    back: Tensor
+
     def __init__(self, block: ResidualBlock) -> None:
         """Share everything with a block."""
         nn.Module.__init__(self)
         self.__dict__.update(block.__dict__)
-        self.longer, self.back = carry_bias(block.first, block.second, nn.functional.silu)
+        self.longer, back = carry_bias(block.first, block.second, nn.functional.silu)
+        self.register_buffer("back", back)  # in the file once, however many steps a sampler has
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (B, width) to (B, width)."""
@@ -50,11 +53,14 @@ class LeanResidualBlock(ResidualBlock):
 class LeanBlock(Block):
     """A block whose network ends in one product, residual included."""
 
+    back: Tensor
+
     def __init__(self, block: Block) -> None:
         """Share everything with a block."""
         nn.Module.__init__(self)
         self.__dict__.update(block.__dict__)
-        self.longer, self.back = carry_bias(block.widen, block.narrow, nn.functional.gelu)
+        self.longer, back = carry_bias(block.widen, block.narrow, nn.functional.gelu)
+        self.register_buffer("back", back)
 
     def finish(self, h: Tensor, attended: Tensor) -> Tensor:
         """Add the output of attention, (N, values), to tokens (N, width), and apply the network."""
@@ -73,6 +79,8 @@ class FusedBlock(LeanBlock):
     last value of each head is 1, and stays so, since weights of attention add up to 1: it carries the bias after it.
     """
 
+    merge_rows: Tensor
+
     def __init__(self, block: Block) -> None:
         """Share everything with a block."""
         super().__init__(block)
@@ -87,7 +95,7 @@ class FusedBlock(LeanBlock):
         carried = torch.zeros_like(block.merge.weight[:, :heads])
         carried[:, 0] = block.merge.bias
         merge = torch.cat([block.merge.weight.unflatten(1, (heads, -1)), carried[..., None]], dim=2)
-        self.merge_rows = merge.flatten(1).T.contiguous()  # (values, width)
+        self.register_buffer("merge_rows", merge.flatten(1).T.contiguous())  # (values, width)
 
     def merged(self, h: Tensor, attended: Tensor) -> Tensor:
         """Add the output of attention, (N, values), to tokens (N, width)."""
