@@ -11,15 +11,19 @@ def chunked_mlp(*, teacher_steps: int, vdd_steps: int, mixture_steps: int) -> di
 
     Args:
         teacher_steps: Training steps of the teacher.
-        vdd_steps: Steps of VDD.
+        vdd_steps: Steps of VDD; CD and CTM, whose steps take half as long, have twice as many.
         mixture_steps: Steps of EM and IMC, which learn from demonstrations.
     """
-    size: Settings = {"backbone": "mlp", "width": 256, "batch": 1024}
+    size: Settings = {"backbone": "mlp", "width": 128, "batch": 1024}
     windows: Settings = {"history": 2, "horizon": 4}
-    mixture = {**size, **windows, "layers": 3, "steps": mixture_steps}
+    mixture = {**size, "layers": 3, "experts": 48}
+    from_data = {**mixture, **windows, "steps": mixture_steps}
+    jumps = {"batch": 1024, "levels_per_state": 1, "steps": 2 * vdd_steps}
     return {
         "train": {**size, **windows, "levels_per_state": 1, "steps": teacher_steps},
-        "vdd": {**size, "layers": 3, "steps": vdd_steps, "pool_copies": 1, "pool_samples": 2},
-        "em": mixture,
-        "imc": mixture,
+        "vdd": {**mixture, "steps": vdd_steps, "pool_copies": 1, "pool_samples": 2},
+        "cd": jumps,
+        "ctm": jumps,
+        "em": from_data,
+        "imc": from_data,
     }

@@ -43,6 +43,6 @@ TASK = Task(
         "vdd-beso": Published(0.86, 0.04),
     },
     mode_names=MODE_NAMES,
-    presets={"mlp": chunked_mlp(teacher_steps=14_000, vdd_steps=4_000, mixture_steps=4_000)},
+    presets={"mlp": chunked_mlp(teacher_steps=16_000, vdd_steps=4_000, mixture_steps=4_000)},
     default_preset="mlp",
 )

@@ -46,6 +46,6 @@ TASK = Task(
     mode_names=MODE_NAMES,
     goal_share=goal_share,
     styles={"oracle": demonstrate_undisturbed},
-    presets={"mlp": chunked_mlp(teacher_steps=8_000, vdd_steps=4_000, mixture_steps=4_000)},
+    presets={"mlp": chunked_mlp(teacher_steps=20_000, vdd_steps=4_000, mixture_steps=4_000)},
     default_preset="mlp",
 )
