@@ -3,7 +3,9 @@
 Settings = dict[str, object]
 
 
-def chunked_mlp(*, teacher_steps: int, vdd_steps: int, mixture_steps: int) -> dict[str, Settings]:
+def chunked_mlp(
+    *, teacher_steps: int, vdd_steps: int, mixture_steps: int, observation_noise: float = 0.03
+) -> dict[str, Settings]:
     """Return settings of teachers and students by method, for `Task.presets`.
 
     On Pushing, chunks of four actions and many passes over the data took the teacher's success from 0.37 to 0.78; only
@@ -13,12 +15,14 @@ def chunked_mlp(*, teacher_steps: int, vdd_steps: int, mixture_steps: int) -> di
         teacher_steps: Training steps of the teacher.
         vdd_steps: Steps of VDD; CD and CTM, whose steps take half as long, have twice as many.
         mixture_steps: Steps of EM and IMC, which learn from demonstrations.
+        observation_noise: Deviation of the noise on observations, in standardised units.
     """
-    size: Settings = {"backbone": "mlp", "width": 128, "batch": 1024}
-    windows: Settings = {"history": 2, "horizon": 4}
+    batch: Settings = {"batch": 1024, "observation_noise": observation_noise}
+    size = {**batch, "backbone": "mlp", "width": 128}
+    windows = {"history": 2, "horizon": 4}
     mixture = {**size, "layers": 3, "experts": 48}
     from_data = {**mixture, **windows, "steps": mixture_steps}
-    jumps = {"batch": 1024, "levels_per_state": 1, "steps": 2 * vdd_steps}
+    jumps = {**batch, "levels_per_state": 1, "steps": 2 * vdd_steps}
     return {
         "train": {**size, **windows, "levels_per_state": 1, "steps": teacher_steps},
         "vdd": {**mixture, "steps": vdd_steps, "pool_copies": 1, "pool_samples": 2},

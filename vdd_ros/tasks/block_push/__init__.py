@@ -46,6 +46,8 @@ TASK = Task(
     mode_names=MODE_NAMES,
     goal_share=goal_share,
     styles={"oracle": demonstrate_undisturbed},
-    presets={"mlp": chunked_mlp(teacher_steps=20_000, vdd_steps=4_000, mixture_steps=4_000)},
+    presets={  # the pin is thin: with the usual noise the teacher succeeds in 0.37 of its rollouts, with this in 0.47
+        "mlp": chunked_mlp(teacher_steps=20_000, vdd_steps=4_000, mixture_steps=4_000, observation_noise=0.005)
+    },
     default_preset="mlp",
 )

@@ -1,6 +1,6 @@
 """The published oracle of Block Push: two straight pushes, with corrections of the block's orientation between them.
 
-Its tool may slip, so that the data show how to go on after an error.
+Its tool may slip and stray, so that the data show how to go on after an error.
 """
 
 import math
@@ -23,6 +23,9 @@ TURN_RAD, FLAT_RAD = 0.2, 0.03
 ORBIT_M = 0.025
 SLIPS, SLIP_M = 0.2, 0.007
 """Share of the steps in which the tool slips where it may, and the deviation of a slip along each axis in m."""
+STRAYS, STRAY_STEPS, STRAY_M, STRAY_RAD = 0.02, (2, 8), 0.03, 0.6
+"""Share of the steps in which the tool begins to stray where it may; for how many more steps, how far in each of them,
+and the deviation of its direction from that of the oracle."""
 
 
 class _Phase(Enum):
@@ -67,8 +70,12 @@ class Oracle:
         speed = _SPEED.get(self._phase, _TURNING_SPEED)
         return np.asarray(way * min(1.0, speed / SPEC.rate_hz / max(distance, 1e-9)))
 
+    def look_again(self) -> None:
+        """Begin anew with the block in hand, behind it: the tool has strayed."""
+        self._phase = _Phase.PREPARE
+
     @property
-    def may_slip(self) -> bool:
+    def may_err(self) -> bool:
         """Whether the last action led to a block or pushed it; the other phases wait for exact places."""
         return self._phase in (_Phase.PREPARE, _Phase.PUSH)
 
@@ -116,6 +123,37 @@ class Oracle:
         return _Phase.PUSH if phase is _Phase.APPROACH and arrived else phase
 
 
+class ErringHand:
+    """Lets the tool slip for a step, or stray for several, where the oracle can correct it.
+
+    Args:
+        oracle: What the tool should do.
+        random: Source of errors.
+    """
+
+    def __init__(self, oracle: Oracle, random: np.random.Generator) -> None:
+        self._oracle, self._random = oracle, random
+        self._stray, self._left = np.zeros(2), 0
+
+    def act(self, observation: Floats) -> Floats:
+        """Return the action, (2,) in m, at an observation, (10,)."""
+        random = self._random
+        if self._left:
+            self._left -= 1
+            if not self._left:
+                self._oracle.look_again()
+            return self._stray
+        action = self._oracle.act(observation)
+        if not self._oracle.may_err:
+            return action
+        if random.random() < STRAYS:
+            self._left = int(random.integers(*STRAY_STEPS, endpoint=True))
+            heading = math.atan2(action[1], action[0]) + random.normal(0.0, STRAY_RAD)
+            self._stray = STRAY_M * np.array([math.cos(heading), math.sin(heading)])
+            return self._stray
+        return action + random.normal(0.0, SLIP_M, 2) if random.random() < SLIPS else action
+
+
 def _quarter_turn(angle: float) -> float:
     """Return an angle in rad modulo a quarter turn, from -pi / 4 to pi / 4: a block looks alike on its four sides."""
     return math.remainder(angle, math.pi / 2)
@@ -124,29 +162,29 @@ def _quarter_turn(angle: float) -> float:
 def demonstrate_part(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
     """Demonstrate the episodes of these numbers, each from its own random stream: number n in mode n mod 4.
 
-    On its way to a block and while it pushes, the tool slips now and then, and the oracle corrects it. Without that,
-    policies do not learn how to go on after their own small errors (Laskey et al., DART, 2017). An episode in which the
+    On its way to a block and while it pushes, the tool slips and strays at times, and the oracle corrects it. Without
+    that, policies do not learn how to go on after their own errors (Laskey et al., DART, 2017). An episode in which the
     oracle fails or takes another mode is drawn anew, as for the published data.
 
     Raises:
         DemonstrationError: No attempt at an episode succeeded, which is a bug of the demonstrator.
     """
-    return _demonstrate(numbers, seed, progress, SLIPS)
+    return _demonstrate(numbers, seed, progress, errs=True)
 
 
 def demonstrate_undisturbed(numbers: range, seed: int, progress: Callable[[], None]) -> DemonstrationSet:
-    """Demonstrate as the published oracle does, without slips; otherwise as `demonstrate_part`."""
-    return _demonstrate(numbers, seed, progress, 0.0)
+    """Demonstrate as the published oracle does, without errors; otherwise as `demonstrate_part`."""
+    return _demonstrate(numbers, seed, progress, errs=False)
 
 
-def _demonstrate(numbers: range, seed: int, progress: Callable[[], None], slips: float) -> DemonstrationSet:
+def _demonstrate(numbers: range, seed: int, progress: Callable[[], None], errs: bool) -> DemonstrationSet:
     observations, actions, contexts = [], [], []
     modes = np.array([number % SPEC.modes for number in numbers], dtype=np.int64)
     for number, mode in zip(numbers, modes.tolist(), strict=True):
         random = np.random.default_rng([seed, number])
         for _ in range(MAX_TRIES):
             context = draw_contexts(1, random)
-            if (found := _attempt(mode, context, random, slips)) is not None:
+            if (found := _attempt(mode, context, random, errs)) is not None:
                 break
         else:
             raise DemonstrationError(
@@ -157,20 +195,19 @@ def _demonstrate(numbers: range, seed: int, progress: Callable[[], None], slips:
         actions.append(found[1])
         progress()
     lengths = np.array([len(action) for action in actions], dtype=np.int64)
-    header = SPEC.header("scripted oracle" if slips == 0 else "scripted oracle with slips", seed)
+    header = SPEC.header("scripted oracle that slips and strays" if errs else "scripted oracle", seed)
     together = np.concatenate(observations), np.concatenate(actions)
     return DemonstrationSet(header, *together, lengths, modes, np.concatenate(contexts))
 
 
-def _attempt(mode: int, context: Floats, random: np.random.Generator, slips: float) -> tuple[Floats, Floats] | None:
+def _attempt(mode: int, context: Floats, random: np.random.Generator, errs: bool) -> tuple[Floats, Floats] | None:
     """Return observations (T, 10) and actions (T, 2), or None if the oracle fails."""
     sim, oracle = BlockPushSim(1), Oracle(mode, context[0, 6:].reshape(2, 2))
+    act = ErringHand(oracle, random).act if errs else oracle.act
     observation = sim.reset(context)
     observations, actions = [], []
     while True:
-        action = oracle.act(observation[0])
-        if slips and oracle.may_slip and random.random() < slips:
-            action = action + random.normal(0.0, SLIP_M, 2)
+        action = act(observation[0])
         observations.append(observation[0])
         actions.append(action)
         result = sim.step(action[None])
