@@ -19,7 +19,8 @@ def chunked_mlp(
     """
     batch: Settings = {"batch": 1024, "observation_noise": observation_noise}
     size = {**batch, "backbone": "mlp", "width": 128}
-    windows = {"history": 2, "horizon": 4}
+    chunk = 4
+    windows = {"history": 2, "horizon": chunk}
     mixture = {**size, "layers": 3, "experts": 48}
     from_data = {**mixture, **windows, "steps": mixture_steps}
     jumps = {**batch, "levels_per_state": 1, "steps": 2 * vdd_steps}
@@ -29,5 +30,5 @@ def chunked_mlp(
         "cd": jumps,
         "ctm": jumps,
         "em": from_data,
-        "imc": from_data,
+        "imc": {**from_data, "eta": float(chunk)},  # the usual one for each action of a chunk
     }
