@@ -37,6 +37,8 @@ MAX_WINDOW = 100_000
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
 DETERMINISTIC = "deterministic"
 """Key of the setting that marks files with constant draws."""
+PAST_ACTIONS = "past_actions"
+"""Key of the setting with the rows of the noise beyond the horizon, of actions before the newest observation."""
 UNKNOWN_STATISTICS = "unknown_statistics"
 """Key of the setting that lists observation entries with unknown mean and deviation, stored as 0 and 1."""
 DEMONSTRATED_STEPS = "demonstrated_steps"
@@ -149,6 +151,9 @@ class PolicySpec:
             check_object(name, getattr(self, name))
         if not isinstance(self.settings.get(DETERMINISTIC, False), bool):
             refuse(f"settings.{DETERMINISTIC}", self.settings[DETERMINISTIC], "true or false")
+        check_count(f"settings.{PAST_ACTIONS}", self.settings.get(PAST_ACTIONS, 0), least=0)
+        if self.is_mixture and self.settings.get(PAST_ACTIONS):
+            refuse(f"settings.{PAST_ACTIONS}", self.settings[PAST_ACTIONS], "0 or missing for a mixture")
         self._check_steps()
         self._check_sizes()
         self._check_parity()
@@ -240,9 +245,12 @@ class PolicySpec:
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """Shape of the noise input, without the batch: (horizon, act_dim), for diffusion (steps, horizon, act_dim)."""
+        """Shape of the noise input, without the batch: (horizon, act_dim), for diffusion (steps, horizon, act_dim).
+
+        A policy that also estimates actions before the newest observation takes rows for them too, the last ones.
+        """
         steps = () if self.sampling_steps is None else (self.sampling_steps,)
-        return (*steps, self.horizon, self.act_dim)
+        return (*steps, self.horizon + self.settings.get(PAST_ACTIONS, 0), self.act_dim)
 
     @property
     def period_s(self) -> float:
@@ -283,7 +291,7 @@ class PolicySpec:
             ("history", (self.history, self.obs_dim), MAX_WINDOW),
             ("goal_length", (self.goal_length, self.obs_dim), MAX_WINDOW),
             ("horizon", (self.horizon, self.act_dim), MAX_WINDOW),
-            ("sampling_steps", (self.sampling_steps or 1, self.horizon, self.act_dim), MAX_NUMBERS),
+            ("sampling_steps", (self.sampling_steps or 1, *self.noise_shape[-2:]), MAX_NUMBERS),
         ):
             if math.prod(counts) > most:
                 product = " times ".join(f"{count:,}" for count in counts)
