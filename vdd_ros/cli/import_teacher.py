@@ -68,7 +68,7 @@ def _format(metadata: "CheckpointMetadata", importer: Importer, folder: Path) ->
     rows = {
         "task": f"{metadata.task}, {metadata.rate_hz:g} Hz",
         "window": f"{model['history']} observations in, {model['horizon'] - model['past']} actions out",
-        **{name.replace("_", " "): f"{value}" for name, value in settings.items()},
+        **{name.replace("_", " ", 1): f"{value}" for name, value in settings.items()},
         "data": metadata.data_sha256 or "unknown",
     }
     width = 2 + max(map(len, rows))

@@ -68,7 +68,7 @@ class FilmBlock(nn.Module):
     def __init__(self, entries: int, channels: int, state_size: int, shape: UNetShape) -> None:
         """Make a block from `entries` to `channels`, conditioned on states of `state_size`."""
         super().__init__()
-        self.scales = shape.scales
+        self.channels, self.scales = channels, shape.scales
         pad = shape.kernel // 2
         self.first = nn.Conv1d(entries, channels, shape.kernel, padding=pad)
         self.first_norm = nn.GroupNorm(shape.groups, channels)
@@ -83,8 +83,7 @@ class FilmBlock(nn.Module):
         mish = nn.functional.mish
         h = mish(self.first_norm(self.first(x)))
         if self.scales:
-            scale, shift = film[..., None].chunk(2, dim=1)
-            h = scale * h + shift
+            h = film[:, : self.channels, None] * h + film[:, self.channels :, None]
         else:
             h = h + film[..., None]
         return mish(self.second_norm(self.second(h))) + self.skip(x)
@@ -182,4 +181,6 @@ class UNetDenoiser(nn.Module):
     def _film(block: FilmBlock, level: Tensor, state: Tensor, samples: int) -> Tensor:
         """Return one row of a block's shifts and scales for each action, (B * S, features)."""
         film = block.level(level) + state  # (B, 1 or S, features)
-        return film.expand(-1, samples, -1).reshape(-1, film.shape[-1])
+        if film.shape[1] != samples:
+            film = film.expand(-1, samples, -1)
+        return film.flatten(0, 1)
