@@ -134,12 +134,12 @@ class Policy:
         return str(self.config["normalization_mapping"].get(TYPES[key], "IDENTITY"))
 
     def _buffers(self) -> dict[str, NDArray[np.float32]]:
-        names = {"MIN_MAX": ("min", "max"), "MEAN_STD": ("mean", "std"), "IDENTITY": ()}
+        names = {"MIN_MAX": ("min", "max"), "MEAN_STD": ("mean", "std")}
         found = {}
         for key in self.sizes:
             parts = ["normalize_targets", "unnormalize_outputs"] if key == ACTION else ["normalize_inputs"]
             for part in parts:
-                for name in names[self._mode(key)]:
+                for name in names.get(self._mode(key), ()):
                     values = self.statistics[key][name].astype(np.float32)
                     found[f"{part}.buffer_{key.replace('.', '_')}.{name}"] = values
         return found

@@ -105,7 +105,7 @@ def _teacher_shape(metadata: CheckpointMetadata) -> type[TeacherConfig]:
     """Return the class of the shape that a checkpoint's kind of teacher has; `TeacherConfig` for an unknown kind."""
     name = metadata.model.get("kind")
     shape = TEACHERS.get(name).shape if isinstance(name, str) and name in TEACHERS.names() else None
-    return TeacherConfig if shape is None else shape()  # type: ignore[no-any-return]
+    return TeacherConfig if shape is None else shape()
 
 
 DIFFUSION: Kind[Teacher, TeacherConfig] = Kind(

@@ -1,7 +1,7 @@
 """Teachers that know noise levels as numbered diffusion steps, in the conventions of diffusers' schedulers.
 
-A step t has the share of signal abar_t = prod (1 - beta_i), so the level sigma_t = sqrt((1 - abar_t) / abar_t). Measured
-with diffusers 0.42, which LeRobot samples with:
+A step t has the share of signal abar_t = prod (1 - beta_i), so the level sigma_t = sqrt((1 - abar_t) / abar_t). LeRobot
+samples with diffusers; measured with its version 0.42:
 
 - N sampling steps of T visit the levels (N - 1) r, ..., r, 0 with r = T // N ("leading"); the last one ends at the
   clean action.
@@ -130,18 +130,20 @@ def signal_shares(betas: BetaSchedule, count: int, start: float, end: float) -> 
         start: First beta, of the linear schedules.
         end: Last beta.
     """
-    where = {"dtype": torch.float32, "device": "cpu"}  # on the CPU also where models are built without memory
+    single = torch.float32
     if betas == "linear":
-        beta = torch.linspace(start, end, count, **where)  # type: ignore[call-overload]
+        beta = torch.linspace(
+            start, end, count, dtype=single, device="cpu"
+        )  # also where models are built without memory
     elif betas == "scaled_linear":
-        beta = torch.linspace(start**0.5, end**0.5, count, **where).square()  # type: ignore[call-overload]
+        beta = torch.linspace(start**0.5, end**0.5, count, dtype=single, device="cpu").square()
     else:
 
         def share(time: float) -> float:
             return math.cos((time + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2) ** 2
 
         each = [min(1 - share((step + 1) / count) / share(step / count), MAX_BETA) for step in range(count)]
-        beta = torch.tensor(each, **where)  # type: ignore[call-overload]
+        beta = torch.tensor(each, dtype=single, device="cpu")
     return (1.0 - beta).cumprod(0)
 
 

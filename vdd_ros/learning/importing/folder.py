@@ -4,15 +4,22 @@ from pathlib import Path
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.earlier import drop_earlier, set_aside
+from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.fit.checkpoint import save_model
 from vdd_ros.learning.fit.data_link import write_link
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.fit.run_folder import RUN_FILES, check_folder
 from vdd_ros.learning.importing.registry import Importer, ImportRequest
 from vdd_ros.locks import holding
+from vdd_ros.text import printable
+
+FOREIGN_MARK = "config.json"
+"""A file beside the model of other programs."""
 
 
-def import_teacher(importer: Importer, request: ImportRequest, folder: Path, *, force: bool = False) -> CheckpointMetadata:
+def import_teacher(
+    importer: Importer, request: ImportRequest, folder: Path, *, force: bool = False
+) -> CheckpointMetadata:
     """Read a teacher of another program and save it as a checkpoint. Nothing is written before it is read and checked.
 
     Args:
@@ -25,14 +32,15 @@ def import_teacher(importer: Importer, request: ImportRequest, folder: Path, *, 
         The metadata of the checkpoint.
 
     Raises:
-        CheckpointError: The checkpoint cannot be imported, or the folder holds another and `force` is not set.
+        CheckpointError: The checkpoint cannot be imported; or the folder holds one of another program, or one of
+            vdd_ros and `force` is not set.
         ConfigurationError: The request lacks something.
         HeldError: Another process trains in the folder.
     """
-    check_folder(folder, {}, resume=False, force=force)
+    _check_place(folder, force)
     found = importer.read(request)
     with holding(folder):
-        check_folder(folder, {}, resume=False, force=force)
+        _check_place(folder, force)
         if force:
             set_aside(folder, RUN_FILES)
         save_model(folder, found.teacher.state_dict(), found.metadata)
@@ -40,6 +48,14 @@ def import_teacher(importer: Importer, request: ImportRequest, folder: Path, *, 
             write_link(folder, demonstrations)
         drop_earlier(folder)
     return found.metadata
+
+
+def _check_place(folder: Path, force: bool) -> None:
+    if (folder / FOREIGN_MARK).exists():
+        raise CheckpointError(
+            f"'{printable(folder)}' holds a model of another program ({FOREIGN_MARK}); choose another folder"
+        )
+    check_folder(folder, {}, resume=False, force=force)
 
 
 def _kept(request: ImportRequest) -> DemonstrationSet | None:

@@ -105,8 +105,8 @@ def _header(request: ImportRequest, config: LeRobotConfig) -> Header:
         header = request.demonstrations.header
     elif request.rate_hz is None:
         raise ConfigurationError(
-            "LeRobot's checkpoints lack the control rate; give --demos PATH, the set that the policy learned from, which "
-            "also has the names and units, or --rate-hz, its frames per second"
+            "LeRobot's checkpoints lack the control rate; give --demos PATH, the set that the policy learned from, "
+            "which also has the names and units, or --rate-hz, its frames per second"
         )
     else:
         observed = [feature for key in config.observed for feature in _features(key, config.sizes[key])]

@@ -191,7 +191,9 @@ class _Fields:
                 self._refuse("input_features", key, f"{STATE} and {ENVIRONMENT}")
         if STATE not in features:
             self._refuse("input_features", ", ".join(features), f"{STATE}, which every DiffusionPolicy observes")
-        return {key: self._size("input_features", key, features[key]) for key in (STATE, ENVIRONMENT) if key in features}
+        return {
+            key: self._size("input_features", key, features[key]) for key in (STATE, ENVIRONMENT) if key in features
+        }
 
     def _output(self) -> int:
         features = self._features("output_features")

@@ -116,7 +116,7 @@ class Scales:
         return self.header.vector[first : first + self.config.sizes[key]]
 
     def _needed(self, key: str, *names: str) -> tuple[Values, ...]:
-        """Return statistics of a feature: the checkpoint's, else those of the file, else those of the demonstrations."""
+        """Return statistics of a feature: the checkpoint's, else the file's, else the demonstrations'."""
         for source in (self.normalisation.statistics, self.file, self.demonstrations):
             mine = source.get(key, {})
             if all(name in mine for name in names):
@@ -157,7 +157,7 @@ class Scales:
                 if (np.abs(own[name] - given[name]) > tolerance).any():
                     order = ", ".join(self.config.observed)
                     return False, (
-                        f"{name} of {key} is not that of the demonstrations given at the import: the policy learned from "
-                        f"others, or their entries have another order than {order}",
+                        f"{name} of {key} is not that of the demonstrations given at the import: the policy learned "
+                        f"from others, or their entries have another order than {order}",
                     )
         return compared, ()

@@ -203,7 +203,9 @@ def statistics_of_set(demonstrations: DemonstrationSet, config: LeRobotConfig) -
         ("action", len(header.action), config.shape.act_dim),
     ):
         if has != needs:
-            parts = " and ".join(f"{config.sizes[key]} of {key}" for key in config.sizes if (key == ACTION) == (what == ACTION))
+            parts = " and ".join(
+                f"{config.sizes[key]} of {key}" for key in config.sizes if (key == ACTION) == (what == ACTION)
+            )
             raise ConfigurationError(
                 f"the demonstrations have {has} numbers in the {what}, but the policy has {needs} ({parts}); give the "
                 "set that it learned from, with a description of the keys if it has more ('vdd demos describe')"

@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from vdd_ros.data.foreign import describe
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.diffusion.discrete import UNetTeacherConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
@@ -22,6 +21,8 @@ from vdd_ros.text import printable
 MODEL = "model.safetensors"
 PREFIX = "diffusion."
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_PICKLED = (b"PK", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
+"""First bytes of pickles, and of archives around them."""
 _NETWORK = "network."
 _BLOCK = {
     "first": "conv1.block.0",
@@ -61,10 +62,10 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
         content = file.read_bytes()
     except OSError as error:
         raise CheckpointError(f"'{where}' cannot be read ({error.strerror}); mend its permissions") from error
-    if content[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    if content[:2] in _PICKLED:
         raise CheckpointError(
-            f"'{where}' is not safetensors but {describe(file.resolve()) or 'an archive'}; save the policy with "
-            "LeRobot's save_pretrained"
+            f"'{where}' is not safetensors but a pickle, as torch.save writes it, which is never opened, since that "
+            "could run any code in it; save the policy with LeRobot's save_pretrained"
         )
     try:
         tensors = load(content)

@@ -19,7 +19,7 @@ OUTPUT_GROUPS = 8
 LONGEST_WAVE = 10_000.0
 
 Films: TypeAlias = tuple[Tensor, ...]
-"""The state's part of each residual block's shift and scale, (B, 1, features), in the order of `UNetDenoiser.blocks`."""
+"""The state's part of each residual block's shift and scale, (B, 1, features), in the order of its `blocks`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,8 @@ class FilmBlock(nn.Module):
         mish = nn.functional.mish
         h = mish(self.first_norm(self.first(x)))
         if self.scales:
-            h = film[:, : self.channels, None] * h + film[:, self.channels :, None]
-        else:
-            h = h + film[..., None]
+            h = film[:, : self.channels, None] * h
+        h = h + film[:, -self.channels :, None]
         return mish(self.second_norm(self.second(h))) + self.skip(x)
 
 
@@ -157,7 +156,9 @@ class UNetDenoiser(nn.Module):
         """Map noisy actions (B, S, D) at steps (..., 1), broadcast over (B, S), to (B, S, D)."""
         samples, (horizon, act_dim), past = int(action.shape[1]), self.chunk, self.past
         level = nn.functional.mish(self.embed_step(condition))
-        known = iter([self._film(block, level, state, samples) for block, state in zip(self.blocks, context, strict=True)])
+        known = iter(
+            [self._film(block, level, state, samples) for block, state in zip(self.blocks, context, strict=True)]
+        )
         x = action.reshape(-1, horizon, act_dim)
         if past:
             x = torch.cat([x[:, horizon - past :], x[:, : horizon - past]], dim=1)
