@@ -27,6 +27,7 @@ from vdd_ros.learning.importing.registry import IMPORTERS, ImportRequest
 from vdd_ros.learning.kinds import DIFFUSION
 from vdd_ros.learning.methods.configs import CDConfig, DistilConfig, ExportConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
+from vdd_ros.testing.importers import check_importer
 
 CASES: dict[str, tuple[dict[str, Any], str, int]] = {
     "DDPM": ({}, "0.6", 100),
@@ -327,3 +328,8 @@ def test_state_alone_suffices(tmp_path: Path) -> None:
     policy = Policy.drawn(sizes={STATE: 3, ACTION: 2})
     assert len(load(policy, tmp_path).observation) == 3
     assert ENVIRONMENT not in policy.sizes
+
+
+def test_the_shipped_importer_conforms(tmp_path: Path) -> None:
+    checkpoint = Policy.drawn(noise_scheduler_type="DDIM").write(tmp_path / "c")
+    check_importer(IMPORTERS.get("lerobot"), ImportRequest(checkpoint=checkpoint, rate_hz=10.0))
