@@ -3,18 +3,15 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-from lerobot_policies import ACTION, Policy
+from lerobot_policies import Policy, demonstrations
 from plugins import installed
 
 from vdd_ros.cli.main import main
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
-from vdd_ros.features import Feature
 from vdd_ros.learning.importing.registry import IMPORTERS
 
 pytestmark = pytest.mark.train
@@ -22,20 +19,7 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture
 def demos(tmp_path: Path) -> Path:
-    policy, random = Policy.drawn(), np.random.default_rng(0)
-    ends = [np.concatenate([policy.statistics[key][name] for key in policy.sizes]) for name in ("min", "max")]
-    values = random.uniform(ends[0], ends[1], (60, len(ends[0])))
-    header = Header(
-        "sorting",
-        tuple(Feature(name, "m") for name in "xyz"),
-        (Feature("u", "m"), Feature("v", "m")),
-        10.0,
-        "made up",
-        0,
-    )
-    observation, action = np.split(values, [-policy.sizes[ACTION]], axis=1)
-    made = DemonstrationSet(header, observation.copy(), action.copy(), np.full(3, 20), np.full(3, -1))
-    return made.save(tmp_path / "D").parent
+    return demonstrations(Policy.drawn()).save(tmp_path / "D").parent
 
 
 def test_a_checkpoint_becomes_a_teacher_and_a_student(
@@ -49,7 +33,7 @@ def test_a_checkpoint_becomes_a_teacher_and_a_student(
     shown = capsys.readouterr()
     assert "a teacher of LeRobot" in shown.out
     assert "2 observations in, 7 actions out" in shown.out
-    assert "warning: min of observation.state is not that of the demonstrations" in shown.err
+    assert "warning: mean of observation.state is not that of the demonstrations" in shown.err
     assert json.loads(record.read_text())["settings"]["action_steps"] == 4
     assert main(["export", teacher, "--steps", "10", "--out", str(tmp_path / "teacher.onnx")]) == 0
     assert "by LeRobot" in capsys.readouterr().out

@@ -11,13 +11,12 @@ pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
 import torch
-from lerobot_policies import ACTION, ENVIRONMENT, STATE, Array, Policy
+from lerobot_policies import ACTION, ENVIRONMENT, STATE, Array, Policy, demonstrations
 from safetensors.numpy import load_file, save_file
 from trainings import distil, distil_consistency
 
-from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.features import Feature
 from vdd_ros.learning.export.export import export
 from vdd_ros.learning.export.graphs import DiffusionGraph
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
@@ -76,21 +75,6 @@ def expected(policy: Policy, windows: Array, noise: Array) -> Array:
 def our_noise(policy: Policy, noise: Array) -> Array:
     """Return noise with the rows of past actions last."""
     return np.roll(noise, 1 - policy.config["n_obs_steps"], axis=2).astype(np.float32)
-
-
-def demonstrations(policy: Policy, rate_hz: float = 10.0, swap: bool = False) -> DemonstrationSet:
-    """Return demonstrations that have exactly the policy's minima and maxima."""
-    random = np.random.default_rng(3)
-    keys = [*reversed(policy.observed)] if swap else policy.observed
-    parts = []
-    for wanted in (keys, [ACTION]):
-        low, high = (np.concatenate([policy.statistics[key][name] for key in wanted]) for name in ("min", "max"))
-        values = random.uniform(low, high, (80, len(low)))
-        values[0], values[-1] = low, high
-        parts.append(values)
-    observed = tuple(Feature(f"o{index}", "m") for index in range(parts[0].shape[1]))
-    header = Header("sorting", observed, (Feature("u", "m"), Feature("v", "m")), rate_hz, "made up", 0)
-    return DemonstrationSet(header, parts[0], parts[1], np.full(4, 20), np.full(4, -1))
 
 
 def agreeing(policy: Policy) -> Policy:

@@ -1,7 +1,7 @@
 """Checkpoints of LeRobot's DiffusionPolicy with random weights, and what LeRobot computes from them, in numpy.
 
-Files, tensors and computation follow LeRobot's own, as measured with 0.3.3, 0.4.4 and 0.6.1; nothing of vdd_ros is
-used. The computation is in float64.
+Files, tensors and computation follow LeRobot's own, as measured with 0.3.3, 0.4.4 and 0.6.1, in float64 and without
+vdd_ros, except for demonstrations that go with a policy.
 """
 
 import json
@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+
+from vdd_ros.data.demonstrations import DemonstrationSet, Header
+from vdd_ros.features import Feature
 
 Array = NDArray[np.float64]
 
@@ -301,3 +304,18 @@ class Policy:
 
 def mish(x: Array) -> Array:
     return np.asarray(x * np.tanh(np.logaddexp(0, x)))
+
+
+def demonstrations(policy: Policy, rate_hz: float = 10.0, swap: bool = False) -> DemonstrationSet:
+    """Return demonstrations that have exactly the policy's minima and maxima."""
+    random = np.random.default_rng(3)
+    keys = [*reversed(policy.observed)] if swap else policy.observed
+    parts = []
+    for wanted in (keys, [ACTION]):
+        low, high = (np.concatenate([policy.statistics[key][name] for key in wanted]) for name in ("min", "max"))
+        values = random.uniform(low, high, (80, len(low)))
+        values[0], values[-1] = low, high
+        parts.append(values)
+    observed = tuple(Feature(f"o{index}", "m") for index in range(parts[0].shape[1]))
+    header = Header("sorting", observed, (Feature("u", "m"), Feature("v", "m")), rate_hz, "made up", 0)
+    return DemonstrationSet(header, parts[0], parts[1], np.full(4, 20), np.full(4, -1))
