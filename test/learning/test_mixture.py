@@ -75,6 +75,7 @@ def test_the_score_is_the_gradient_of_the_log_density(covariance: Covariance) ->
 def test_the_covariances_are_those_of_the_factors(covariance: Covariance) -> None:
     mixture = random_mixture(2, 3, 4, covariance)
     torch.testing.assert_close(mixture.covariances(), covariances(mixture))
+    torch.testing.assert_close(mixture.lower_factors(), torch.linalg.cholesky(covariances(mixture)))
 
 
 @COVARIANCES

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.act import Act, ActBatch, Mixture, WarmUp
 from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.density import lower_factors
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
 from vdd_ros.policy.observed import VECTOR, Observed, Windows
@@ -230,8 +231,8 @@ class OnnxPolicy:
     def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None, arrays: Windows | None = None) -> Mixture:
         """Recover the mixture's parameters at one observation (arguments as in `act`) with one batched run.
 
-        Unless an action limit cuts it, an action is affine in the noise: mean + Cholesky factor times noise. Zero noise
-        thus gives an expert's mean, and unit vectors of noise give the columns of its factor.
+        Unless an action limit cuts it, an action is affine in the noise: mean + a factor of the covariance times noise.
+        Zero noise thus gives an expert's mean, and unit vectors of noise give the columns of its factor.
 
         Raises:
             ConfigurationError: The policy is not a mixture, or its file is deterministic.
@@ -257,7 +258,7 @@ class OnnxPolicy:
         return Mixture(
             gating=bound.outputs["gating"][0].astype(np.float64),
             means=readings[:, 0],
-            choleskys=(readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1),
+            choleskys=lower_factors((readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1)),
             clipped=np.logical_or.reduce(at_limit.reshape(spec.experts, -1), axis=1),
         )
 

@@ -28,7 +28,8 @@ from vdd_ros.policy.spec_versions import check_version, upgraded
 from vdd_ros.policy.structure import DIFFUSION, MIXTURE, STRUCTURES
 
 METADATA_KEY = "vdd_ros.policy"
-COVARIANCES = ("diagonal", "full")
+COVARIANCES = ("diagonal", "full", "cosine", "principal")
+"""Those of a mixture's experts: the last two are diagonal in a basis of the chunk, whose graph keeps the basis."""
 
 MAX_NUMBERS = 1_000_000
 """Limit on the numbers in the noise for one action."""

@@ -164,11 +164,7 @@ class MixtureGraph(nn.Module):
         self, mixture: GaussianMixture, gating: Tensor, expert: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the outputs of given experts (B,); see `forward`."""
-        offset = flat(noise)
-        if mixture.diagonal:
-            drawn = pick(mixture.mean + mixture.factor * offset, expert)
-        else:
-            drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
+        drawn = pick(mixture.mean + spread(mixture, flat(noise)), expert)
         action = self.units.limited(chunked(drawn, self.noise_shape))
         return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
 
@@ -262,6 +258,14 @@ def pick(values: Tensor, expert: Tensor) -> Tensor:
     return rows[expert] @ values
 
 
+def spread(mixture: GaussianMixture, noise: Tensor) -> Tensor:
+    """Return every expert's distance from its mean, (B, Z, D), for noise (B, 1, D) or (B, Z, D)."""
+    if not mixture.diagonal:
+        return (mixture.factor * noise[:, :, None]).sum(-1)
+    wide = mixture.factor * noise
+    return wide if mixture.basis is None else wide @ mixture.basis.T
+
+
 def flat(action: Tensor) -> Tensor:
     """Flatten chunks (B, horizon, act_dim) to (B, 1, D)."""
     return action if action.shape[1] == 1 else action.flatten(1)[:, None]
@@ -282,7 +286,8 @@ def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> 
     """
     offset = action - mixture.mean  # (B, Z, D)
     if mixture.diagonal:
-        residual, scale = offset / mixture.factor, mixture.factor
+        turned = offset if mixture.basis is None else offset @ mixture.basis
+        residual, scale = turned / mixture.factor, mixture.factor
     else:
         scale = (mixture.factor * torch.eye(int(action.shape[2]))).sum(-1)  # the diagonal, (B, Z, D)
         residual = solve_lower(mixture.factor, scale, offset)

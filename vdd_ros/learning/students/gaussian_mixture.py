@@ -42,6 +42,17 @@ class GaussianMixture:
         wide = self.basis * self.factor[..., None, :]
         return _product(wide, wide.mT)
 
+    def lower_factors(self) -> Tensor:
+        """Return the Cholesky factors of the experts' covariances, lower triangular, (B, Z, D, D)."""
+        if not self.diagonal:
+            return self.factor
+        if self.basis is None:
+            return torch.diag_embed(self.factor)
+        # F^T = Q R of the factor F = U diag(s), so that F F^T = R^T R: sharper than a decomposition of F F^T
+        upper = torch.linalg.qr((self.basis * self.factor[..., None, :]).mT, mode="r").R
+        signs = torch.where(upper.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(upper)
+        return (signs[..., None] * upper).mT
+
     def detach(self) -> "GaussianMixture":
         """Return the same mixture without gradients."""
         return replace(self, log_gating=self.log_gating.detach(), mean=self.mean.detach(), factor=self.factor.detach())
