@@ -110,6 +110,7 @@ def test_single_precision_suffices_for_narrow_experts() -> None:
     assert double.basis is not None
     factor = torch.logspace(math.log10(0.02), 0, 16, dtype=torch.float64).expand(8, 4, 16)
     double = GaussianMixture(double.log_gating, double.mean, factor, double.basis)
+    assert double.basis is not None
     single = GaussianMixture(double.log_gating.float(), double.mean.float(), factor.float(), double.basis.float())
     prefix = double.draw_each(normal(8, 1, 4, 16))[:, 0, 0, :6]
     expected, found = condition(double, prefix), condition(single, prefix.float())

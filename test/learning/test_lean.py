@@ -21,12 +21,13 @@ from trainings import distil, distil_consistency, train_teacher
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import Covariance, Sampler
 from vdd_ros.learning.export.export import export
-from vdd_ros.learning.export.graphs import ChainGraph, DiffusionGraph, NoveltyGraph, solve_lower
+from vdd_ros.learning.export.graphs import ChainGraph, DiffusionGraph, NoveltyGraph
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.lean_blocks import carry_bias
 from vdd_ros.learning.export.lean_mixture import ExpertChoice
 from vdd_ros.learning.export.novelty import Novelty, fit_novelty
 from vdd_ros.learning.export.parity import draw_inputs
+from vdd_ros.learning.export.triangular import solve_lower
 from vdd_ros.learning.fit.checkpoint import load_model
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.fit.windows import Statistics

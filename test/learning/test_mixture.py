@@ -168,8 +168,9 @@ def test_draws_have_the_moments_of_their_expert(covariance: Covariance) -> None:
 @COVARIANCES
 def test_a_detached_mixture_takes_no_gradient(covariance: Covariance) -> None:
     mixture = random_mixture(1, 3, 2, covariance)
-    values = (value.requires_grad_() for value in (mixture.log_gating, mixture.mean, mixture.factor))
-    frozen = GaussianMixture(*values, mixture.basis).detach()
+    for value in (mixture.log_gating, mixture.mean, mixture.factor):
+        value.requires_grad_()
+    frozen = mixture.detach()
     assert frozen.basis is mixture.basis
     assert not any(value.requires_grad for value in (frozen.log_gating, frozen.mean, frozen.factor))
 

@@ -58,19 +58,25 @@ class LeanMixtureGraph(MixtureGraph):
         nn.Module.__init__(self)
         self.__dict__.update(graph.__dict__)
         self.choice = ExpertChoice(self.student.config.experts)
-        self.diagonal = DiagonalExperts(graph) if self.student.config.covariance != "full" else None
+        plain = self.student.config.covariance != "full" and self.prefix is None
+        self.diagonal = DiagonalExperts(graph) if plain else None
+
+    def choose(self, log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
+        """Return experts (B,) by `ExpertChoice`."""
+        chosen: Tensor = self.choice(gating, uniform)
+        return chosen
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `MixtureGraph` returns."""
-        *states, noise, expert_uniform = inputs
+        states, draws, known = self.parted(inputs)
         h = self.student.trunk(*self.units.states(*states))
         logits = self.student.logits(h)
+        if self.diagonal is None:
+            return self.act(self.student.mixture(logits, self.student.mean(h), self.student.scale(h)), *draws, *known)
+        noise, uniform = draws
         log_gating = torch.log_softmax(logits, dim=1)
         gating = log_gating.exp()
-        expert = self.choice(gating, expert_uniform)
-        if self.diagonal is None:
-            mixture = self.student.mixture(logits, self.student.mean(h), self.student.scale(h))
-            return self.act(mixture, gating, expert, noise)
+        expert = self.choose(log_gating, gating, uniform)
         mean, deviation = self.diagonal.read(self.student.mean(h), self.student.scale(h))
         action = self.diagonal.draw(mean, deviation, expert, noise.flatten(1))
         return self.diagonal.chunks(action), expert, gating, self.diagonal.density(log_gating, mean, deviation, action)
