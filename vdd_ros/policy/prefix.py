@@ -83,8 +83,8 @@ class Prefix:
 
     def _untaken(self) -> ObservationError:
         return ObservationError(
-            f"This policy takes no prefix: it is a {self._spec.structure} policy, exported without that input. Leave the "
-            "prefix out, or export a mixture with 'vdd export --prefix'."
+            f"This policy takes no prefix: it is a {self._spec.structure} policy, exported without that input. Leave it"
+            " out, or export a mixture with 'vdd export --prefix'."
         )
 
     def _too_long(self, steps: int) -> ObservationError:

@@ -201,7 +201,7 @@ class PolicySpec:
 
     @property
     def takes_prefix(self) -> bool:
-        """Whether the graph has the inputs `prefix` and `prefix_steps`: the first actions of a chunk, taken as given."""
+        """Whether the graph has the inputs `prefix` and `prefix_steps`: first actions of the chunk that are given."""
         return PREFIX in self.settings
 
     @property
