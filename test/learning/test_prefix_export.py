@@ -1,6 +1,7 @@
 """Policy files that take the first actions of a chunk as given, against conditional Gaussians with inverses."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 
 import onnxruntime
 import torch
+from checkout import CHECKOUT
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy.special import logsumexp
@@ -284,6 +286,16 @@ def test_a_file_exported_without_takes_no_prefix(student: Path, tmp_path: Path) 
 def test_other_temperings_are_refused(tempering: float) -> None:
     with pytest.raises(ConfigurationError, match=f"prefix_tempering is {tempering}; it must be between 0 and 1"):
         ExportConfig(prefix_tempering=tempering)
+
+
+def test_the_program_of_the_page_runs(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(student, tmp_path / "chunk_student.onnx", ExportConfig(prefix=True))
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs" / "chunks.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)
+    assert_allclose(names["answer"][:2], names["chunk"][2:4], atol=1e-6)
+    assert np.abs(names["answer"][2:]).max() > 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
