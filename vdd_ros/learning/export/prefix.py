@@ -108,15 +108,15 @@ class Whitening:
         if self.axes is None or self.mixture.basis is None:
             return offset / self.mixture.factor
         own = grouped(offset @ self.mixture.basis / self.mixture.factor, self.groups)
-        return ungrouped((self.axes @ own[..., None])[..., 0], self.groups)
+        return ungrouped((self.axes * own[..., None, :]).sum(-1), self.groups)
 
     def led(self, noise: Tensor, white: Tensor, known: Tensor) -> Tensor:
         """Return the noise nearest to a given one (B, 1, D) that leads to known numbers y, (B, Z, D)."""
         if self.axes is None:
             return torch.where(known, white, noise)
-        own = (self.axes @ grouped(noise, self.groups)[..., None])[..., 0]  # Q noise
+        own = (self.axes * grouped(noise, self.groups)[..., None, :]).sum(-1)  # Q noise
         missing = grouped(torch.where(known, white, ungrouped(own, self.groups)), self.groups) - own
-        return noise + ungrouped((self.axes.transpose(-1, -2) @ missing[..., None])[..., 0], self.groups)
+        return noise + ungrouped((self.axes * missing[..., None]).sum(-2), self.groups)
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,9 @@ def orthonormal_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
     while left > 1:
         left -= 1
         first, rows = rows.split((1, left), dim=-2)
-        lengths.append(first.norm(dim=-1))
-        axes.append(first / lengths[-1][..., None])
-        rows = rows - (rows @ axes[-1].transpose(-1, -2)) * axes[-1]
-    lengths.append(rows.norm(dim=-1))
-    axes.append(rows / lengths[-1][..., None])
-    return torch.cat(axes, dim=-2), torch.cat(lengths, dim=-1)
+        lengths.append(first.norm(dim=-1, keepdim=True))
+        axes.append(first / lengths[-1])
+        rows = rows - (rows * axes[-1]).sum(-1, keepdim=True) * axes[-1]
+    lengths.append(rows.norm(dim=-1, keepdim=True))
+    axes.append(rows / lengths[-1])
+    return torch.cat(axes, dim=-2), torch.cat(lengths, dim=-2)[..., 0]
