@@ -1,5 +1,6 @@
 """Policy files that take the first actions of a chunk as given, against conditional Gaussians with inverses."""
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -27,6 +28,7 @@ from vdd_ros.learning.export.graphs import MixtureGraph
 from vdd_ros.learning.export.lean import lean
 from vdd_ros.learning.export.parity import draw_inputs
 from vdd_ros.learning.export.prefix import orthonormal_rows
+from vdd_ros.learning.export.summary import export_table
 from vdd_ros.learning.fit.checkpoint import load_model, save_model
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import MIXTURE
@@ -239,6 +241,13 @@ def test_the_policy_takes_a_prefix_by_argument(student: Path, file: Path) -> Non
     )
     inputs["prefix_steps"] = np.arange(ROWS) % (HORIZON + 1)
     assert_allclose(batch.action, run(file, inputs)["action"], atol=1e-7)
+
+
+def test_the_table_of_the_export_says_that_a_prefix_may_be_given(file: Path) -> None:
+    spec = OnnxPolicy.load(file).spec
+    assert "up to 4 first actions may be given, tempering 0.4" in export_table(spec, file, "1")
+    settings = {name: value for name, value in spec.settings.items() if name != "prefix"}
+    assert "first actions" not in export_table(dataclasses.replace(spec, settings=settings), file, "1")
 
 
 def test_a_deterministic_file_takes_a_prefix_too(student: Path, tmp_path: Path) -> None:
