@@ -8,7 +8,7 @@ import pytest
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.features import Feature
 from vdd_ros.learning.export.steps import QUANTILE, demonstrated_steps
-from vdd_ros.policy.spec import DEMONSTRATED_STEPS
+from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS
 
 
 def demonstrations(action: np.ndarray, lengths: list[int]) -> DemonstrationSet:

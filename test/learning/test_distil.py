@@ -148,6 +148,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {},
         {"update": "paper"},
         {"covariance": "full"},
+        {"covariance": "cosine"},
+        {"covariance": "principal", "expert_start": "kmeans"},
         {"gating_on": "data"},
         {"gating": "uniform", "revive_every": 2},
         {"detach_gating": True, "head_layers": 1, "forward_kl": 0.0},
@@ -168,7 +170,8 @@ def test_a_student_takes_over_what_the_teacher_is(tmp_path: Path, teacher: Path,
     assert metadata.settings == dataclasses.asdict(config)
     mixture = student(torch.randn(5, 3, 4))
     assert mixture.mean.shape == (5, 3, 4)
-    assert mixture.diagonal == (config.covariance == "diagonal")
+    assert mixture.diagonal == (config.covariance != "full")
+    assert (mixture.basis is None) == (config.covariance in ("diagonal", "full"))
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -46,7 +46,7 @@ def teacher(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return restless(folder, 0.05)
 
 
-@pytest.fixture(scope="module", params=["diagonal", "full"])
+@pytest.fixture(scope="module", params=["diagonal", "full", "cosine", "principal"])
 def student(request: pytest.FixtureRequest, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     covariance: Covariance = request.param
     folder = tmp_path_factory.mktemp("student")
@@ -99,9 +99,10 @@ def states(folder: Path, inputs: Arrays) -> list[Tensor]:
 
 
 def mixtures(folder: Path, inputs: Arrays) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return the gating (B, Z), means (B, Z, D) and Cholesky factors (B, Z, D, D) of a student, standardised."""
+    """Return the gating (B, Z), means (B, Z, D) and factors of the covariances (B, Z, D, D), standardised."""
     mixture = MIXTURE.load(folder)[0](*states(folder, inputs))
     factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
+    factor = factor if mixture.basis is None else mixture.basis @ factor
     return mixture.log_gating.exp().numpy(), mixture.mean.numpy(), factor.numpy()
 
 
@@ -196,7 +197,7 @@ def test_log_prob_is_the_density_in_physical_units(student: Path, student_file: 
     gating, mean, factor = (value.astype(float) for value in mixtures(student, inputs))
     residual = np.linalg.solve(factor, (action.reshape(ROWS, 1, -1) - mean)[..., None])[..., 0]
     size = mean.shape[2]
-    scale = np.log(np.diagonal(factor, axis1=2, axis2=3)).sum(2)
+    scale = np.linalg.slogdet(factor).logabsdet
     joint = np.log(gating) - 0.5 * (residual**2).sum(2) - scale - 0.5 * size * math.log(2 * math.pi)
     log_volume = metadata_of(student).model["horizon"] * np.log(lists["action_std"]).sum()
     expected = np.log(np.exp(joint).sum(1)) - log_volume

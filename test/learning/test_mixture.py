@@ -1,5 +1,6 @@
 """Conditional mixtures against scipy, quadrature and autograd."""
 
+import dataclasses
 import math
 from functools import partial
 
@@ -16,14 +17,19 @@ from toy_targets import random_mixture
 from vdd_ros.learning.configs import Covariance
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
-COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
+COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full", "cosine"])
 
 
 def covariances(mixture: GaussianMixture) -> Tensor:
     """Return (B, Z, D, D)."""
-    if mixture.diagonal:
-        return torch.diag_embed(mixture.factor.square())
-    return mixture.factor @ mixture.factor.mT
+    factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
+    factor = factor if mixture.basis is None else mixture.basis @ factor
+    return factor @ factor.mT
+
+
+def single_precision(mixture: GaussianMixture) -> GaussianMixture:
+    values = (mixture.log_gating, mixture.mean, mixture.factor, mixture.basis)
+    return GaussianMixture(*(value if value is None else value.float() for value in values))  # type: ignore[arg-type]
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:
@@ -66,13 +72,30 @@ def test_the_score_is_the_gradient_of_the_log_density(covariance: Covariance) ->
 
 
 @COVARIANCES
+def test_the_covariances_are_those_of_the_factors(covariance: Covariance) -> None:
+    mixture = random_mixture(2, 3, 4, covariance)
+    torch.testing.assert_close(mixture.covariances(), covariances(mixture))
+    torch.testing.assert_close(mixture.lower_factors(), torch.linalg.cholesky(covariances(mixture)))
+
+
+@COVARIANCES
+def test_picked_experts_keep_their_density(covariance: Covariance) -> None:
+    mixture, action = random_mixture(2, 3, 4, covariance), normal(2, 5, 4)
+    picked = mixture.pick(torch.tensor([[2, 0], [1, 1]]))
+    expected = mixture.expert_log_prob(action)
+    found = picked.expert_log_prob(action)
+    torch.testing.assert_close(found[0], expected[0][:, [2, 0]])
+    torch.testing.assert_close(found[1], expected[1][:, [1, 1]])
+
+
+@COVARIANCES
 @pytest.mark.parametrize("size", [1, 3])
 def test_the_score_is_as_sharp_in_single_precision(covariance: Covariance, size: int) -> None:
     """Narrow experts far apart, where a difference of large terms would be nothing but rounding."""
     mixture = random_mixture(4, 6, size, covariance)
-    narrow = GaussianMixture(mixture.log_gating, 3 * mixture.mean, 0.05 * mixture.factor)
+    narrow = dataclasses.replace(mixture, mean=3 * mixture.mean, factor=0.05 * mixture.factor)
     action = narrow.draw_each(normal(4, 2, 6, size)).flatten(1, 2)
-    single = GaussianMixture(*(value.float() for value in (narrow.log_gating, narrow.mean, narrow.factor)))
+    single = single_precision(narrow)
     error = single.score(action.float()).double() - narrow.score(action)
     assert (error.norm(dim=-1) < 2e-3 * (1 + narrow.score(action).norm(dim=-1))).all()
 
@@ -114,7 +137,7 @@ def test_noising_widens_each_expert(covariance: Covariance) -> None:
 @COVARIANCES
 def test_mixed_precision_leaves_a_mixture_alone(covariance: Covariance) -> None:
     double = random_mixture(5, 3, 4, covariance)
-    mixture = GaussianMixture(*(value.float() for value in (double.log_gating, double.mean, double.factor)))
+    mixture = single_precision(double)
     noise, sigma = normal(5, 2, 3, 4).float(), torch.full((5,), 0.1)
 
     def results() -> list[Tensor]:
@@ -145,8 +168,10 @@ def test_draws_have_the_moments_of_their_expert(covariance: Covariance) -> None:
 @COVARIANCES
 def test_a_detached_mixture_takes_no_gradient(covariance: Covariance) -> None:
     mixture = random_mixture(1, 3, 2, covariance)
-    values = (value.requires_grad_() for value in (mixture.log_gating, mixture.mean, mixture.factor))
-    frozen = GaussianMixture(*values).detach()
+    for value in (mixture.log_gating, mixture.mean, mixture.factor):
+        value.requires_grad_()
+    frozen = mixture.detach()
+    assert frozen.basis is mixture.basis
     assert not any(value.requires_grad for value in (frozen.log_gating, frozen.mean, frozen.factor))
 
 
@@ -175,15 +200,16 @@ def test_noised_draws_are_those_of_the_noised_mixture_and_their_gradients_have_i
     size, count, sigma = 3, 40_000, torch.tensor([0.4], dtype=torch.float64)
     mixture, noise = random_mixture(1, 2, size, covariance), normal(1, count, 2, size)
     mean, factor = mixture.mean.requires_grad_(), mixture.factor.requires_grad_()
-    action = GaussianMixture(mixture.log_gating, mean, factor).draw_noised(noise, sigma)
+    action = dataclasses.replace(mixture, mean=mean, factor=factor).draw_noised(noise, sigma)
     torch.testing.assert_close(action.detach(), mixture.detach().noised(sigma).draw_each(noise))
     quadratic = normal(size, size, seed=2)
     quadratic = quadratic @ quadratic.T
     force = (action @ quadratic).detach()
     by_mean, by_factor = torch.autograd.grad((force * action).sum() / count, [mean, factor])
     true_mean = mean.detach() @ quadratic
-    if covariance == "diagonal":
-        true_factor = quadratic.diagonal() * factor.detach()
+    if mixture.diagonal:
+        turned = quadratic if mixture.basis is None else mixture.basis.T @ quadratic @ mixture.basis
+        true_factor = turned.diagonal() * factor.detach()
     else:
         true_factor, by_factor = (quadratic @ factor.detach()).tril(), by_factor.tril()
     spread = 5 * float(force.abs().max()) / math.sqrt(count)

@@ -199,13 +199,13 @@ def test_a_full_covariance_that_is_diagonal_is_no_different(update: Update) -> N
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "cosine"])
 def test_the_gating_descends_the_cross_entropy_against_the_responsibilities(covariance: Covariance) -> None:
     mixture = random_mixture(3, 4, 2, covariance)
     logits = mixture.log_gating.clone().requires_grad_()
     mean, factor = mixture.mean.clone().requires_grad_(), mixture.factor.clone().requires_grad_()
     action = torch.randn((3, 5, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    student = GaussianMixture(logits.log_softmax(1), mean, factor)
+    student = GaussianMixture(logits.log_softmax(1), mean, factor, mixture.basis)
     gating_loss(student, action, 0.0).backward()
 
     targets = mixture.log_responsibilities(action).exp()  # (3, 5, 4)

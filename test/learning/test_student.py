@@ -15,7 +15,7 @@ from vdd_ros.learning.configs import Covariance, ExpertStart
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig, expert_places, plan_revival
 
-COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full"])
+COVARIANCES = pytest.mark.parametrize("covariance", ["diagonal", "full", "cosine", "principal"])
 STARTS = pytest.mark.parametrize("start", ["samples", "kmeans", "grid", "box"])
 SHAPE: dict[str, Any] = {
     "backbone": "mlp",
@@ -42,9 +42,9 @@ def predict(network: MixtureStudent, count: int = 7) -> GaussianMixture:
 
 
 def covariances(mixture: GaussianMixture) -> Tensor:
-    if mixture.diagonal:
-        return torch.diag_embed(mixture.factor.square())
-    return mixture.factor @ mixture.factor.mT
+    factor = torch.diag_embed(mixture.factor) if mixture.diagonal else mixture.factor
+    factor = factor if mixture.basis is None else mixture.basis @ factor
+    return factor @ factor.mT
 
 
 @COVARIANCES

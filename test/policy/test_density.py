@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from vdd_ros.policy.act import Mixture
-from vdd_ros.policy.density import draw, log_density, marginal
+from vdd_ros.policy.density import draw, log_density, lower_factors, marginal
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 EXPERTS, DIM = 3, 4
@@ -42,6 +42,13 @@ def test_an_expert_that_is_never_chosen_does_not_count() -> None:
     alone = multivariate_normal(mixture.means[0], mixture.choleskys[0] @ mixture.choleskys[0].T)
     actions = np.random.default_rng(0).normal(size=(5, DIM))
     np.testing.assert_allclose(log_density(mixture, actions), alone.logpdf(actions))
+
+
+def test_lower_factors_are_those_of_cholesky() -> None:
+    factors = np.random.default_rng(4).normal(size=(5, 3, DIM, DIM))
+    expected = np.linalg.cholesky(factors @ np.swapaxes(factors, -1, -2))
+    np.testing.assert_allclose(lower_factors(factors), expected, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(lower_factors(expected), expected)
 
 
 @pytest.mark.parametrize("entries", [slice(0, 2), slice(1, 4)])

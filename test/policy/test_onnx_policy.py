@@ -32,7 +32,12 @@ OBSERVATION = np.array([[0.4, 0.1, 0.5, 0.2]])
 WIDE = tuple(Feature(name, "m", -1.0, 1.0) for name in ("delta_desired_x", "delta_desired_y"))
 KINDS = (*MIXTURES, *DIFFUSIONS, *ONE_STEPS)
 GOAL = np.array([[0.6, 0.3, 0.6, 0.3], [0.7, 0.4, 0.7, 0.4]])
-SHAPES = [{}, {"covariance": "full"}, {"history": 3, "horizon": 2, "covariance": "full"}]
+SHAPES = [
+    {},
+    {"covariance": "full"},
+    {"history": 3, "horizon": 2, "covariance": "full"},
+    {"horizon": 2, "covariance": "cosine"},
+]
 
 
 def _observation(spec: PolicySpec, seed: int = 0) -> Floats:
@@ -99,7 +104,8 @@ def test_mixture_reads_the_parameters_out_of_the_graph(tmp_path: Path, shape: di
     mixture = policy.mixture(observation)
     assert_allclose(mixture.gating, parameters.gating(observation), atol=1e-6)
     assert_allclose(mixture.means, parameters.means(observation), atol=1e-7)
-    assert_allclose(mixture.choleskys, parameters.choleskys(), atol=1e-7)
+    covariances = parameters.choleskys() @ parameters.choleskys().transpose(0, 2, 1)
+    assert_allclose(mixture.choleskys, np.linalg.cholesky(covariances), atol=1e-7)
     assert not mixture.clipped.any()
 
 

@@ -74,7 +74,7 @@ class MixtureParameters:
 
     With x the standardised observations of history and goal in one vector and D = horizon * act_dim: the gating is
     softmax(x gating_weight + gating_bias), the mean of expert z is x mean_weight[z] + mean_bias[z], its Cholesky
-    factor is cholesky[z] (D, D).
+    factor is cholesky[z] (D, D); not a triangular one if the covariances are diagonal in a basis.
     """
 
     spec: PolicySpec
@@ -97,7 +97,7 @@ class MixtureParameters:
         return np.asarray(mean + std * (np.einsum("i,zij->zj", x, self.mean_weight) + self.mean_bias))
 
     def choleskys(self) -> Floats:
-        """Return the Cholesky factors (experts, D, D) in physical units."""
+        """Return the factors of the covariances (experts, D, D) in physical units, lower triangular without a basis."""
         return _action_moments(self.spec)[1][:, None] * self.cholesky
 
 
@@ -110,6 +110,8 @@ def mixture_parameters(spec: PolicySpec, *, seed: int = 0) -> MixtureParameters:
     cholesky *= np.linspace(0.8, 1.2, experts)[:, None, None]
     if spec.covariance == "full":
         cholesky += np.tril(rng.uniform(-0.1, 0.1, cholesky.shape), -1)
+    elif spec.covariance != "diagonal":
+        cholesky = np.linalg.qr(np.random.default_rng(seed + 1).normal(size=(outputs, outputs))).Q @ cholesky
     return MixtureParameters(
         spec,
         gating_weight=rng.normal(0, 0.5, (inputs, experts)),
@@ -135,9 +137,7 @@ def write_mixture(path: Path, *, nan_above: float | None = None, seed: int = 0, 
     _, action_std = _action_moments(spec)
     inverse = np.linalg.inv(parameters.cholesky)
     log_norm = (
-        -np.log(np.diagonal(parameters.cholesky, axis1=1, axis2=2)).sum(1)
-        - 0.5 * outputs * np.log(2 * np.pi)
-        - np.log(action_std).sum()
+        -np.linalg.slogdet(parameters.cholesky).logabsdet - 0.5 * outputs * np.log(2 * np.pi) - np.log(action_std).sum()
     )
     graph = parser.parse_graph(f"""
     mixture ({_observed(spec)}, float[B, {spec.horizon}, {spec.act_dim}] noise,

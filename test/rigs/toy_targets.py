@@ -120,17 +120,19 @@ def observations(count: int) -> Tensor:
 
 
 def random_mixture(batch: int, experts: int, size: int, covariance: Covariance, seed: int = 0) -> GaussianMixture:
-    """Return a random mixture, float64."""
+    """Return a random mixture, float64; a basis, if it has one, is a random rotation."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     deviation = 0.3 + normal(batch, experts, size).abs()
-    factor = deviation
+    factor, basis = deviation, None
     if covariance == "full":
         factor = torch.diag_embed(deviation) + 0.5 * normal(batch, experts, size, size).tril(-1)
-    return GaussianMixture(normal(batch, experts).log_softmax(1), normal(batch, experts, size), factor)
+    elif covariance != "diagonal":
+        basis = torch.linalg.qr(normal(size, size)).Q
+    return GaussianMixture(normal(batch, experts).log_softmax(1), normal(batch, experts, size), factor, basis)
 
 
 def small_demonstrations(episodes: int = 4, length: int = 12, seed: int = 0) -> DemonstrationSet:
@@ -158,7 +160,7 @@ def restless(folder: Path, scale: float) -> Path:
     changed = {
         name: value + scale * torch.randn(value.shape, generator=generator) if value.isfinite().all() else value
         for name, value in tensors.items()
-        if not name.startswith("action_")
+        if not name.startswith("action_") and name != "basis"
     }
     save_model(folder, tensors | changed, metadata)
     return folder

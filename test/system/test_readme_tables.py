@@ -8,11 +8,13 @@ from checkout import CHECKOUT
 from readme_tables import TABLES, load_groups, load_results, load_tutorial, tutorial_ways
 from run_tutorial import tutorial
 
+from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
 QUOTING = ("README.md", "docs/install.md", "docs/latency.md", "docs/your_robot.md")
 PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in QUOTING)
 SHIPPED = ("student", "teacher")
+FILES = sorted(file.name for file in (CHECKOUT / "models").glob("*.onnx"))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -23,23 +25,36 @@ def test_the_pages_quote_the_results(name: str) -> None:
     )
 
 
+def test_student_and_teacher_ship_for_two_tasks() -> None:
+    assert [f"{task}_{policy}.onnx" for task in ("avoiding", "pushing") for policy in SHIPPED] == FILES
+
+
 @pytest.mark.parametrize("policy", SHIPPED)
 def test_the_shipped_policy_is_the_measured_one(policy: str) -> None:
     file = CHECKOUT / "models" / f"avoiding_{policy}.onnx"
     assert sha256(file.read_bytes()).hexdigest() == load_results()[policy]["policy"]["sha256"]
-    assert file.stat().st_size < 2_000_000
 
 
-@pytest.mark.parametrize("policy", SHIPPED)
-def test_the_shipped_policy_is_a_policy_file_with_parity(policy: str) -> None:
-    spec = OnnxPolicy.load(CHECKOUT / "models" / f"avoiding_{policy}.onnx").spec
-    assert spec.task == "avoiding"
+@pytest.mark.parametrize(("policy", "method"), [("student", "vdd-beso"), ("teacher", "beso")])
+def test_the_shipped_policy_of_pushing_is_the_measured_one(policy: str, method: str) -> None:
+    file = CHECKOUT / "models" / f"pushing_{policy}.onnx"
+    trials = [one for one in read_results(CHECKOUT / "results/benchmark.json") if one["task"] == "pushing"]
+    first = [one for one in trials if (one["method"], one["variant"], one["seed"]) == (method, None, 0)]
+    assert [one["policy_sha256"] for one in first] == [sha256(file.read_bytes()).hexdigest()]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_shipped_policy_is_a_small_policy_file_with_parity(file: str) -> None:
+    assert (CHECKOUT / "models" / file).stat().st_size < 2_000_000
+    spec = OnnxPolicy.load(CHECKOUT / "models" / file).spec
+    assert spec.task == file.partition("_")[0]
     assert spec.parity.max_error <= 1e-5
     assert spec.parity.expert_mismatches == 0
 
 
-def test_the_shipped_student_was_distilled_from_the_measured_data() -> None:
-    student, teacher = (OnnxPolicy.load(CHECKOUT / "models" / f"avoiding_{name}.onnx").spec for name in SHIPPED)
+@pytest.mark.parametrize("task", ["avoiding", "pushing"])
+def test_the_shipped_student_was_distilled_from_the_measured_data(task: str) -> None:
+    student, teacher = (OnnxPolicy.load(CHECKOUT / "models" / f"{task}_{name}.onnx").spec for name in SHIPPED)
     assert student.data_sha256 == teacher.data_sha256
     assert student.teacher_sha256 is not None
 

@@ -186,8 +186,8 @@ def test_the_tool_slips_at_times_and_strays_seldom() -> None:
 def test_the_tool_errs_only_where_the_oracle_can_correct_it() -> None:
     hand = ErringHand(_Straight(may_err=False), np.random.default_rng(0))  # type: ignore[arg-type]
     assert all(hand.act(np.zeros(10)).tolist() == [0.03, 0.0] for _ in range(1000))
-    phases, oracle = {False: set(), True: set()}, Oracle(0, np.array(TARGETS))
-    sim = BlockPushSim(1)
+    phases: dict[bool, set[str]] = {False: set(), True: set()}
+    oracle, sim = Oracle(0, np.array(TARGETS)), BlockPushSim(1)
     seen = sim.reset(CONTEXT)
     for _ in range(100):
         seen = sim.step(oracle.act(seen[0])[None]).observation

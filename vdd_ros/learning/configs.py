@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Shape = TypeVar("Shape")
 
-Covariance = Literal["diagonal", "full"]
+Covariance = Literal["diagonal", "full", "cosine", "principal"]
 Gating = Literal["learned", "uniform"]
 ExpertStart = Literal["samples", "kmeans", "grid", "box"]
 Decay = Literal["cosine", "linear"]
@@ -267,7 +267,8 @@ class MixtureSettings:
 
     Attributes:
         experts: Number of experts (Gaussians).
-        covariance: Covariances of the experts, `diagonal` or `full`.
+        covariance: Covariances of the experts: `diagonal`, `full`, or diagonal in a basis of the chunks: the `cosine`
+            transform over time, or the `principal` axes of the actions that experts start from.
         gating: `learned`, or `uniform` over the experts in every state.
         head_width: Features per layer of the heads for gating, means and deviations.
         head_layers: Hidden layers of these heads; 0: linear.

@@ -24,6 +24,7 @@ from vdd_ros.learning.networks.backbones import NetworkConfig
 from vdd_ros.learning.students.marginal import without_past
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
+from vdd_ros.policy.spec_settings import PREFIX
 from vdd_ros.text import printable
 
 if TYPE_CHECKING:
@@ -128,8 +129,11 @@ MIXTURE: Kind[MixtureStudent, StudentConfig] = Kind(
     "mixture",
     StudentConfig,
     MixtureStudent,
-    lambda student, statistics, config: MixtureGraph(without_past(student), statistics),
+    lambda student, statistics, config: MixtureGraph(
+        without_past(student), statistics, config.prefix_tempering if config.prefix else None
+    ),
     lambda metadata, config: {"experts": metadata.model["experts"], "covariance": metadata.model["covariance"]},
+    lambda config: {PREFIX: {"tempering": config.prefix_tempering}} if config.prefix else {},
     draws_noise=False,
 )
 ONE_STEP: Kind[OneStepModel, OneStepConfig] = Kind(

@@ -28,6 +28,19 @@ def log_density(mixture: Mixture, actions: Floats) -> Floats:
         return np.asarray(base + np.log(np.exp(terms - base).sum(axis=0)))
 
 
+def lower_factors(factors: NDArray[np.floating]) -> Floats:
+    """Return the lower triangular factors L of covariances F F^T = L L^T, with positive diagonals.
+
+    Args:
+        factors: F, (..., D, D); those that are lower triangular already are returned as they are.
+    """
+    if not np.triu(factors, 1).any():
+        return np.asarray(factors, np.float64)
+    upper = np.linalg.qr(np.swapaxes(factors, -1, -2), mode="r")  # F^T = Q R, so that F F^T = R^T R
+    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return np.asarray(np.swapaxes(signs[..., None] * upper, -1, -2))
+
+
 def marginal(mixture: Mixture, entries: slice) -> Mixture:
     """Return the marginal mixture over some entries of the action.
 

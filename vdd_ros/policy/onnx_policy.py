@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.policy.act import Act, ActBatch, Mixture, WarmUp
 from vdd_ros.policy.binding import BoundArrays
+from vdd_ros.policy.density import lower_factors
 from vdd_ros.policy.draws import Draws
 from vdd_ros.policy.limit_bands import beyond, limit_bands
 from vdd_ros.policy.observed import VECTOR, Observed, Windows
 from vdd_ros.policy.onnx_session import OnnxModel, open_session
 from vdd_ros.policy.policy_file import PolicyFile
+from vdd_ros.policy.prefix import Prefix
 from vdd_ros.policy.promises import Promises
 from vdd_ros.policy.providers import ProviderSettings
 from vdd_ros.policy.selection import DEFAULT_SWITCH_RATIO, LIKELIEST_EXPERT, ExpertSelector, named_expert
@@ -48,6 +50,7 @@ class OnnxPolicy:
         self._single = BoundArrays(self._session, spec, 1)
         self._batched = self._single
         self._observed = Observed(spec, self._single, 0)
+        self._prefix = Prefix(spec, self._single)
         self._action = self._single.outputs["action"][0]
         self._gating = self._single.outputs["gating"][0] if spec.is_mixture else None
         self._knows_novelty = spec.novelty is not None
@@ -163,7 +166,11 @@ class OnnxPolicy:
         return WarmUp(times[0], median_s, min(times[1:]), p99_s)
 
     def act(
-        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None, arrays: Windows | None = None
+        self,
+        observation: NDArray[np.floating],
+        goal: NDArray[np.floating] | None = None,
+        arrays: Windows | None = None,
+        prefix: NDArray[np.floating] | None = None,
     ) -> Act:
         """Return the action for one observation.
 
@@ -173,13 +180,18 @@ class OnnxPolicy:
                 takes none.
             arrays: (history, *shape) of each observed array by name, oldest first, in its own number type; None if the
                 policy observes none.
+            prefix: (steps, act_dim) the first actions of the chunk, physical units, which are certain, such as those
+                that the robot executes before the answer arrives; at most `horizon`. The answer has them as they are
+                (within the limits), and the rest given them. None or no rows: nothing is certain. Only for files with
+                that input (`spec.takes_prefix`).
 
         Raises:
-            ObservationError: The observation, the goal or an array has another shape or type, or a value that is not
-                finite; or a goal or arrays are missing or not taken.
+            ObservationError: The observation, the goal, an array or the prefix has another shape or type, or a value
+                that is not finite; or a goal or arrays are missing, or one of these is not taken.
             PolicyFileError: The graph names a nonexistent expert.
         """
         self._observed.put(observation, goal, arrays)
+        self._prefix.put(prefix)
         self._run(self._single)
         outputs = self._single.outputs
         novelty = outputs["novelty"].item() if self._knows_novelty else None
@@ -189,7 +201,11 @@ class OnnxPolicy:
         return Act(self._action, expert, outputs["log_prob"].item(), self._gating, novelty)
 
     def dry_run(
-        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None = None, arrays: Windows | None = None
+        self,
+        observation: NDArray[np.floating],
+        goal: NDArray[np.floating] | None = None,
+        arrays: Windows | None = None,
+        prefix: NDArray[np.floating] | None = None,
     ) -> Act:
         """Run `act` and discard the result, so that core and caches are warm for the next call.
 
@@ -201,16 +217,22 @@ class OnnxPolicy:
         draws, selector = self._draws, self._selector
         self._draws, self._selector = self._dry_run_draws, copy(selector)
         try:
-            return self.act(observation, goal, arrays)
+            return self.act(observation, goal, arrays, prefix)
         finally:
             self._draws, self._selector = draws, selector
 
     def act_batch(
-        self, observations: ArrayLike, goals: ArrayLike | None = None, arrays: Windows | None = None
+        self,
+        observations: ArrayLike,
+        goals: ArrayLike | None = None,
+        arrays: Windows | None = None,
+        prefixes: ArrayLike | None = None,
+        prefix_steps: ArrayLike | None = None,
     ) -> ActBatch:
         """Return the actions for B observations (B, history, obs_dim) and goals (B, goal_length, obs_dim); see `act`.
 
-        Arrays are (B, history, *shape). Rows are independent draws. With `sticky`, row i keeps the expert of row i in
+        Arrays are (B, history, *shape). Prefixes are (B, n, act_dim); the first `prefix_steps` (B,) of each row count,
+        by default all n. Rows are independent draws. With `sticky`, row i keeps the expert of row i in
         the previous call.
 
         Raises:
@@ -223,6 +245,9 @@ class OnnxPolicy:
         if len(given) != self._batched.batch:
             self._batched = BoundArrays(self._session, self.spec, len(given))
         Observed(self.spec, self._batched).put(given, None if goals is None else np.asarray(goals), arrays)
+        given_prefixes = None if prefixes is None else np.asarray(prefixes)
+        given_steps = None if prefix_steps is None else np.asarray(prefix_steps)
+        Prefix(self.spec, self._batched).put_batch(given_prefixes, given_steps)
         self._run(self._batched)
         outputs = {name: array.copy() for name, array in self._batched.outputs.items()}
         return ActBatch(outputs["action"], *(outputs.get(name) for name in ActBatch._fields[1:]))
@@ -230,8 +255,9 @@ class OnnxPolicy:
     def mixture(self, observation: ArrayLike, goal: ArrayLike | None = None, arrays: Windows | None = None) -> Mixture:
         """Recover the mixture's parameters at one observation (arguments as in `act`) with one batched run.
 
-        Unless an action limit cuts it, an action is affine in the noise: mean + Cholesky factor times noise. Zero noise
-        thus gives an expert's mean, and unit vectors of noise give the columns of its factor.
+        Unless an action limit cuts it, an action is affine in the noise: mean + a factor of the covariance times noise.
+        Zero noise thus gives an expert's mean, and unit vectors of noise give the columns of its factor. No action is
+        taken as given.
 
         Raises:
             ConfigurationError: The policy is not a mixture, or its file is deterministic.
@@ -257,7 +283,7 @@ class OnnxPolicy:
         return Mixture(
             gating=bound.outputs["gating"][0].astype(np.float64),
             means=readings[:, 0],
-            choleskys=(readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1),
+            choleskys=lower_factors((readings[:, 1:] - readings[:, :1]).transpose(0, 2, 1)),
             clipped=np.logical_or.reduce(at_limit.reshape(spec.experts, -1), axis=1),
         )
 

@@ -8,6 +8,8 @@ import numpy as np
 from vdd_ros.features import DTYPES, FLOAT32
 from vdd_ros.policy.spec import PolicySpec
 
+PREFIX, PREFIX_STEPS = PREFIX_INPUTS = ("prefix", "prefix_steps")
+"""The first actions of the chunk, and how many of them are known."""
 FLOAT, INT = "tensor(float)", "tensor(int64)"
 _TYPES = {
     dtype: FLOAT if dtype == FLOAT32 else f"tensor({dtype})" for dtype in DTYPES
@@ -39,6 +41,8 @@ def graph_inputs(spec: PolicySpec) -> dict[str, Tensor]:
         inputs["goal"] = Tensor((spec.goal_length, spec.obs_dim))
     if spec.is_mixture and not spec.is_deterministic:
         inputs["expert_uniform"] = Tensor(())
+    if spec.takes_prefix:
+        inputs |= {PREFIX: Tensor((spec.horizon, spec.act_dim)), PREFIX_STEPS: Tensor((), INT)}
     return inputs
 
 

@@ -24,25 +24,19 @@ from vdd_ros.policy.spec_checks import (
     refuse,
 )
 from vdd_ros.policy.spec_features import check_action, check_observation, read_action, read_observation, to_objects
+from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC, PAST_ACTIONS, PREFIX, check_settings
 from vdd_ros.policy.spec_versions import check_version, upgraded
 from vdd_ros.policy.structure import DIFFUSION, MIXTURE, STRUCTURES
 
 METADATA_KEY = "vdd_ros.policy"
-COVARIANCES = ("diagonal", "full")
+COVARIANCES = ("diagonal", "full", "cosine", "principal")
+"""Those of a mixture's experts: the last two are diagonal in a basis of the chunk, whose graph keeps the basis."""
 
 MAX_NUMBERS = 1_000_000
 """Limit on the numbers in the noise for one action."""
 MAX_WINDOW = 100_000
 """Limit on the numbers in a window, a goal or a chunk; each has a label in records."""
 SLOWEST_HZ, FASTEST_HZ = 0.001, 100_000.0
-DETERMINISTIC = "deterministic"
-"""Key of the setting that marks files with constant draws."""
-PAST_ACTIONS = "past_actions"
-"""Key of the setting with the rows of the noise beyond the horizon, of actions before the newest observation."""
-UNKNOWN_STATISTICS = "unknown_statistics"
-"""Key of the setting that lists observation entries with unknown mean and deviation, stored as 0 and 1."""
-DEMONSTRATED_STEPS = "demonstrated_steps"
-"""Key of the setting with the change of demonstrated actions per tick: `{quantile, steps}`."""
 MAX_WARNINGS = 100
 MAX_WARNING = 1_000
 """Length limit of a warning, in characters."""
@@ -149,12 +143,7 @@ class PolicySpec:
         _check_warnings(self.warnings)
         for name in ("seeds", "versions", "fidelity", "settings"):
             check_object(name, getattr(self, name))
-        if not isinstance(self.settings.get(DETERMINISTIC, False), bool):
-            refuse(f"settings.{DETERMINISTIC}", self.settings[DETERMINISTIC], "true or false")
-        check_count(f"settings.{PAST_ACTIONS}", self.settings.get(PAST_ACTIONS, 0), least=0)
-        if self.is_mixture and self.settings.get(PAST_ACTIONS):
-            refuse(f"settings.{PAST_ACTIONS}", self.settings[PAST_ACTIONS], "0 or missing for a mixture")
-        self._check_steps()
+        check_settings(self.settings, self.structure, self.act_dim)
         self._check_sizes()
         self._check_parity()
         self._check_novelty()
@@ -209,6 +198,11 @@ class PolicySpec:
     def is_deterministic(self) -> bool:
         """Whether draws are constants of the graph, which then takes neither `noise` nor `expert_uniform`."""
         return self.settings.get(DETERMINISTIC) is True
+
+    @property
+    def takes_prefix(self) -> bool:
+        """Whether the graph has the inputs `prefix` and `prefix_steps`: first actions of the chunk that are given."""
+        return PREFIX in self.settings
 
     @property
     def demonstrated_steps(self) -> dict[str, float]:
@@ -272,18 +266,6 @@ class PolicySpec:
             refuse("sampling_steps", self.sampling_steps, f"null for the structure {self.structure!r}: it has one step")
         if self.goal_length and self.arrays:
             refuse("goal_length", self.goal_length, f"0 if arrays are observed, here {self.arrays[0]}")
-
-    def _check_steps(self) -> None:
-        if DEMONSTRATED_STEPS not in self.settings:
-            return
-        where, found = f"settings.{DEMONSTRATED_STEPS}", self.settings[DEMONSTRATED_STEPS]
-        steps = found.get("steps") if isinstance(found, Mapping) else None
-        if not isinstance(steps, list) or len(steps) != self.act_dim:
-            refuse(where, found, f"an object of quantile and steps, a list of {self.act_dim} numbers")
-        for i, step in enumerate(steps):
-            check_number(f"{where}.steps[{i}]", step)
-            if step < 0:
-                refuse(f"{where}.steps[{i}]", step, "0 or more")
 
     def _check_sizes(self) -> None:
         """Refuse sizes that would exhaust memory: one observation allocates arrays of these sizes."""

@@ -13,7 +13,7 @@ def chunked_mlp(
 
     Args:
         teacher_steps: Training steps of the teacher.
-        vdd_steps: Steps of VDD; CD and CTM, whose steps take half as long, have twice as many.
+        vdd_steps: Steps of VDD and CTM; CD, whose steps take half as long, has twice as many.
         mixture_steps: Steps of EM and IMC, which learn from demonstrations.
         observation_noise: Deviation of the noise on observations, in standardised units.
     """
@@ -23,12 +23,12 @@ def chunked_mlp(
     windows = {"history": 2, "horizon": chunk}
     mixture = {**size, "layers": 3, "experts": 48}
     from_data = {**mixture, **windows, "steps": mixture_steps}
-    jumps = {**batch, "levels_per_state": 1, "steps": 2 * vdd_steps}
+    jumps = {**batch, "levels_per_state": 1}
     return {
         "train": {**size, **windows, "levels_per_state": 1, "steps": teacher_steps},
         "vdd": {**mixture, "steps": vdd_steps, "pool_copies": 1, "pool_samples": 2},
-        "cd": jumps,
-        "ctm": jumps,
+        "cd": {**jumps, "steps": 2 * vdd_steps},
+        "ctm": {**jumps, "steps": vdd_steps},
         "em": from_data,
         "imc": {**from_data, "eta": float(chunk)},  # the usual one for each action of a chunk
     }

@@ -16,7 +16,8 @@ from vdd_ros import __version__
 from vdd_ros.errors import ConfigurationError, PolicyFileError
 from vdd_ros.files import replacing
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import DETERMINISTIC, UNKNOWN_STATISTICS, Parity, PolicySpec, Statistics
+from vdd_ros.policy.spec import Parity, PolicySpec, Statistics
+from vdd_ros.policy.spec_settings import DETERMINISTIC, UNKNOWN_STATISTICS
 from vdd_ros.policy.spec_versions import SCHEMA_VERSION
 from vdd_ros.policy.structure import ONE_STEP
 from vdd_ros.text import printable

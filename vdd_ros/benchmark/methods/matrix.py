@@ -204,7 +204,7 @@ class Trial:
 def usual_backbone(data: str) -> str:
     """Return the backbone of TASK or TASK:STYLE: that after which the task's default preset is named, else `gpt`."""
     preset = get_task(split_name(data)[0]).default_preset
-    return preset if preset in get_args(Backbone) else BackboneConfig.backbone
+    return BackboneConfig.backbone if preset is None or preset not in get_args(Backbone) else preset
 
 
 def expand(tasks: Iterable[str], methods: Iterable[str], seeds: int, backbone: str | None = None) -> list[Trial]:

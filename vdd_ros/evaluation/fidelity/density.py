@@ -28,13 +28,13 @@ class Mixtures(NamedTuple):
     Attributes:
         gating: (S, K).
         means: (S, K, D).
-        choleskys: Lower triangular factors of the covariances, (S, K, D, D).
+        factors: Of the covariances, F F^T, (S, K, D, D): an action is its expert's mean + F noise.
         clipped: (S, K) whether an action limit clipped an expert's output, so that its parameters cannot be recovered.
     """
 
     gating: Floats
     means: Floats
-    choleskys: Floats
+    factors: Floats
     clipped: NDArray[np.bool_]
 
 
@@ -81,7 +81,7 @@ class MixtureFile:
         return Mixtures(
             gating=outputs["gating"][:: experts * readings].astype(np.float64),
             means=mean,
-            choleskys=columns.transpose(0, 1, 3, 2),
+            factors=columns.transpose(0, 1, 3, 2),
             clipped=cut[:, :, 0] | (cut_above & cut_below).any(axis=-1),
         )
 
@@ -103,11 +103,12 @@ class MixtureFile:
         result = np.full((count, number), np.nan)
         if not len(steered):
             return result
-        volume = np.abs(np.diagonal(mixtures.choleskys, axis1=2, axis2=3)).prod(axis=2)
-        widest = np.where(mixtures.clipped, -1.0, volume).argmax(axis=1)[steered]
+        with np.errstate(invalid="ignore"):  # of a graph that gives no numbers, which is refused below
+            volume = np.linalg.slogdet(mixtures.factors).logabsdet
+        widest = np.where(mixtures.clipped, -np.inf, volume).argmax(axis=1)[steered]
         wanted = np.clip(actions[steered], self._low, self._high)
         offset = wanted - mixtures.means[steered, widest][:, None]  # (S, M, D)
-        noise = np.linalg.solve(mixtures.choleskys[steered, widest], offset.transpose(0, 2, 1)).transpose(0, 2, 1)
+        noise = np.linalg.solve(mixtures.factors[steered, widest], offset.transpose(0, 2, 1)).transpose(0, 2, 1)
         outputs = self._run(
             repeated(at(seen, steered), number),
             noise.reshape(-1, dim),

@@ -19,7 +19,8 @@ from vdd_ros.evaluation.robot_check.readings import InputReadings
 from vdd_ros.evaluation.robot_check.windows import observed_at
 from vdd_ros.features import Feature
 from vdd_ros.policy.onnx_policy import OnnxPolicy
-from vdd_ros.policy.spec import UNKNOWN_STATISTICS, PolicySpec
+from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.spec_settings import UNKNOWN_STATISTICS
 from vdd_ros.recordings.sampler import DELAY_PERIODS
 from vdd_ros.robot.command_channel import CommandChannel
 from vdd_ros.robot.quantities import spaced

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import CheckpointError, DemonstrationError
+from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
 from vdd_ros.files import replacing
 from vdd_ros.learning.export.graphs import DeterministicGraph, DiffusionGraph, NoveltyGraph
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
@@ -23,16 +23,10 @@ from vdd_ros.learning.kinds import KINDS, load_any
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
-from vdd_ros.policy.spec import (
-    DEMONSTRATED_STEPS,
-    DETERMINISTIC,
-    METADATA_KEY,
-    PAST_ACTIONS,
-    Parity,
-    PolicySpec,
-)
+from vdd_ros.policy.spec import METADATA_KEY, Parity, PolicySpec
 from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
+from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC, PAST_ACTIONS
 from vdd_ros.policy.spec_versions import SCHEMA_VERSION
 from vdd_ros.policy.structure import MIXTURE
 from vdd_ros.text import printable
@@ -61,6 +55,7 @@ def export(
         The metadata written.
 
     Raises:
+        ConfigurationError: A prefix is asked of a policy that is not a mixture.
         CheckpointError: The checkpoint is missing or damaged, or its signature is not that of the
             demonstrations.
         DemonstrationError: The novelty is requested, but there are no demonstrations, or too few.
@@ -69,6 +64,11 @@ def export(
         PolicyFileError: A robot would refuse the file; nothing is written.
     """
     model, metadata = load_any(folder)
+    if config.prefix and metadata.structure != MIXTURE:
+        raise ConfigurationError(
+            f"--prefix: '{printable(folder)}' holds a {metadata.structure} policy; only mixtures can be conditioned on "
+            "the first actions of a chunk. Leave the option out, or distil a mixture"
+        )
     graph: PolicyGraph = KINDS[metadata.structure].graph(model, Statistics.from_lists(metadata.statistics), config)
     graph.eval()
     if isinstance(graph, DiffusionGraph):

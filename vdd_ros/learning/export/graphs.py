@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from vdd_ros.learning.configs import Sampler, SamplerChoice, Schedule, ScheduleChoice
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.novelty import Novelty
+from vdd_ros.learning.export.prefix import PrefixGiven
+from vdd_ros.learning.export.triangular import solve_lower
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.networks.backbones import NetworkConfig
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 from vdd_ros.learning.students.mixture import MixtureStudent
 from vdd_ros.learning.students.one_step import OneStepModel
 from vdd_ros.policy.selection import LIKELIEST_EXPERT
+from vdd_ros.policy.signature import PREFIX_INPUTS
 
 LIMIT_ROUNDING = 1e-6
 
@@ -47,6 +50,10 @@ class PhysicalUnits(nn.Module):
     def standard(self, observation: Tensor) -> Tensor:
         """Standardise observations (..., obs_dim)."""
         return (observation - self.observation_mean) / self.observation_std
+
+    def standard_action(self, action: Tensor) -> Tensor:
+        """Standardise actions (B, horizon, act_dim)."""
+        return (action - self.action_mean) / self.action_std
 
     def limited(self, action: Tensor) -> Tensor:
         """Clip standardised actions (B, horizon, act_dim) to the limits."""
@@ -138,16 +145,26 @@ class OneStepGraph(nn.Module):
 
 
 class MixtureGraph(nn.Module):
-    """A student: observation, noise, expert_uniform -> action, expert, gating, log_prob."""
+    """A student: observation, noise, expert_uniform, (prefix, prefix_steps) -> action, expert, gating, log_prob."""
 
     outputs = ("action", "expert", "gating", "log_prob")
 
-    def __init__(self, student: MixtureStudent, statistics: Statistics) -> None:
-        """Wrap a student."""
+    def __init__(self, student: MixtureStudent, statistics: Statistics, tempering: float | None = None) -> None:
+        """Wrap a student.
+
+        Args:
+            student: The student.
+            statistics: Of its data.
+            tempering: Of a prefix that the graph takes, see `PrefixGiven`; None: it takes none.
+
+        Raises:
+            ConfigurationError: The tempering is not between 0 and 1.
+        """
         super().__init__()
         self.student = student
         self.units = PhysicalUnits(statistics)
-        self.inputs = (*input_names(student.config), "expert_uniform")
+        self.prefix = None if tempering is None else PrefixGiven(student, statistics.action_std, tempering)
+        self.inputs = (*input_names(student.config), "expert_uniform", *(PREFIX_INPUTS if self.prefix else ()))
         self.noise_shape = (student.config.horizon, student.config.act_dim)
         self.log_volume = student.config.horizon * float(statistics.action_std.double().log().sum())
 
@@ -157,30 +174,51 @@ class MixtureGraph(nn.Module):
         Args:
             *inputs: observation (B, history, obs_dim); where the policy has goals, goal (B, goal_length, obs_dim);
                 noise (B, horizon, act_dim) standard normal, zeros give the expert's mean; expert_uniform (B,) in
-                [0, 1) to sample the expert, -(2 + k) for expert k, otherwise the likeliest, as with -1.
+                [0, 1) to sample the expert, -(2 + k) for expert k, otherwise the likeliest, as with -1; where the graph
+                takes one, prefix (B, horizon, act_dim) and prefix_steps (B,), the number of its first actions that are
+                known: outputs are those of the mixture given them.
         """
-        *states, noise, expert_uniform = inputs
+        states, draws, known = self.parted(inputs)
         h = self.student.trunk(*self.units.states(*states))
         mixture = self.student.mixture(self.student.logits(h), self.student.mean(h), self.student.scale(h))
-        gating = mixture.log_gating.exp()
-        expert = select_expert(mixture.log_gating, gating, expert_uniform)
-        return self.act(mixture, gating, expert, noise)
+        return self.act(mixture, *draws, *known)
+
+    def parted(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Return inputs apart: states, draws, and the prefix."""
+        first = self.inputs.index("noise")
+        return inputs[:first], inputs[first : first + 2], inputs[first + 2 :]
+
+    def choose(self, log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
+        """Return experts (B,); see `select_expert`."""
+        return select_expert(log_gating, gating, uniform)
 
     def act(
-        self, mixture: GaussianMixture, gating: Tensor, expert: Tensor, noise: Tensor
+        self, mixture: GaussianMixture, noise: Tensor, uniform: Tensor, *known: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the outputs of given experts (B,); see `forward`."""
-        offset = flat(noise)
-        if mixture.diagonal:
-            drawn = pick(mixture.mean + mixture.factor * offset, expert)
-        else:
-            drawn = pick(mixture.mean + (mixture.factor * offset[:, :, None]).sum(-1), expert)
+        """Return the outputs for mixtures, draws and a prefix; see `forward`."""
+        if self.prefix is not None:
+            return self._act_given(mixture, noise, uniform, *known)
+        gating = mixture.log_gating.exp()
+        expert = self.choose(mixture.log_gating, gating, uniform)
+        drawn = pick(mixture.mean + spread(mixture, flat(noise)), expert)
         action = self.units.limited(chunked(drawn, self.noise_shape))
         return self.units.physical(action), expert, gating, log_density(mixture, flat(action), self.log_volume)
 
+    def _act_given(
+        self, mixture: GaussianMixture, noise: Tensor, uniform: Tensor, prefix: Tensor, steps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the outputs of the mixture given the first actions, within their limits."""
+        assert self.prefix is not None
+        given = self.prefix(mixture, flat(self.units.limited(self.units.standard_action(prefix))), steps)
+        gating = given.log_gating.exp()
+        expert = self.choose(given.log_gating, gating, uniform)
+        drawn = given.complete(pick(mixture.mean + spread(mixture, given.noise(flat(noise))), expert))
+        action = self.units.limited(chunked(drawn, self.noise_shape))
+        return self.units.physical(action), expert, gating, given.log_density(flat(action))
+
 
 class DeterministicGraph(nn.Module):
-    """A policy with constant draws; its only inputs are observation and goal."""
+    """A policy with constant draws; its only inputs are observation, goal and prefix."""
 
     noise: Tensor
 
@@ -195,7 +233,7 @@ class DeterministicGraph(nn.Module):
         super().__init__()
         self.graph = graph
         self.units = graph.units
-        self.inputs = tuple(name for name in graph.inputs if name in ("observation", "goal"))
+        self.inputs = tuple(name for name in graph.inputs if name not in ("noise", "expert_uniform"))
         self.outputs = graph.outputs
         self.noise_shape = graph.noise_shape
         self.mixture = isinstance(graph, MixtureGraph)
@@ -207,14 +245,15 @@ class DeterministicGraph(nn.Module):
         noise = {"noise": np.repeat(self.noise.numpy()[None], batch, axis=0)}
         return noise | ({"expert_uniform": np.full(batch, LIKELIEST_EXPERT, np.float32)} if self.mixture else {})
 
-    def forward(self, *states: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Return the policy's outputs for observations (B, history, obs_dim), and goals if it takes them."""
-        batch = states[0].shape[0]
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the policy's outputs for observations (B, history, obs_dim), and goals and a prefix if it has them."""
+        states = self.graph.inputs.index("noise")
+        batch = inputs[0].shape[0]
         expanded = self.noise.expand(batch, *self.noise_shape)
         draws = [expanded.reshape(-1, *self.noise_shape)]  # else the file would not know its outputs' shapes
         if self.mixture:
             draws.append(self.noise.new_full((1,), LIKELIEST_EXPERT).expand(batch))
-        given: Tensor | tuple[Tensor, ...] = self.graph(*states, *draws)
+        given: Tensor | tuple[Tensor, ...] = self.graph(*inputs[:states], *draws, *inputs[states:])
         return given
 
 
@@ -268,6 +307,14 @@ def pick(values: Tensor, expert: Tensor) -> Tensor:
     return rows[expert] @ values
 
 
+def spread(mixture: GaussianMixture, noise: Tensor) -> Tensor:
+    """Return every expert's distance from its mean, (B, Z, D), for noise (B, 1, D) or (B, Z, D)."""
+    if not mixture.diagonal:
+        return (mixture.factor * noise[:, :, None]).sum(-1)
+    wide = mixture.factor * noise
+    return wide if mixture.basis is None else wide @ mixture.basis.T
+
+
 def flat(action: Tensor) -> Tensor:
     """Flatten chunks (B, horizon, act_dim) to (B, 1, D)."""
     return action if action.shape[1] == 1 else action.flatten(1)[:, None]
@@ -293,43 +340,11 @@ def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> 
     """
     offset = action - mixture.mean  # (B, Z, D)
     if mixture.diagonal:
-        residual, scale = offset / mixture.factor, mixture.factor
+        turned = offset if mixture.basis is None else offset @ mixture.basis
+        residual, scale = turned / mixture.factor, mixture.factor
     else:
         scale = (mixture.factor * torch.eye(int(action.shape[2]))).sum(-1)  # the diagonal, (B, Z, D)
         residual = solve_lower(mixture.factor, scale, offset)
     constant = 0.5 * int(action.shape[2]) * math.log(2 * math.pi) + log_volume
     joint = mixture.log_gating - (0.5 * residual * residual + scale.log()).sum(-1)
     return torch.logsumexp(joint, dim=1) - constant
-
-
-def solve_lower(factor: Tensor, diagonal: Tensor, right: Tensor) -> Tensor:
-    """Solve L x = right; (B, Z, D, D), its diagonal (B, Z, D) and (B, Z, D) give (B, Z, D).
-
-    L = U diag(L) with ones on U's diagonal. The inverses of U's diagonal blocks yield those of blocks twice as large:
-    M - M U' M, where U' is U between the smaller blocks. The number of operators is proportional to log2 D.
-    """
-    size = int(right.shape[-1])
-    unit = factor / diagonal[..., None, :]
-    joints = [unit * mask for mask in _block_masks(size)]
-    inverse: Tensor | None = None
-    for below in joints[:-1]:
-        inverse = torch.eye(size) - below if inverse is None else inverse - inverse @ below @ inverse
-    solved = _times(inverse, right)
-    for below in joints[-1:]:  # the last one meets vectors alone
-        solved = solved - _times(inverse, _times(below, solved))
-    return solved / diagonal
-
-
-def _block_masks(size: int) -> list[Tensor]:
-    """Return, for blocks of 1, 2, 4 …, masks (D, D) of the entries that join two neighbouring blocks."""
-    masks, width = [], 1
-    while width < size:
-        block = torch.arange(size) // width
-        masks.append(((block[:, None] % 2 == 1) & (block[None] == block[:, None] - 1)).to(torch.get_default_dtype()))
-        width *= 2
-    return masks
-
-
-def _times(matrix: Tensor | None, vector: Tensor) -> Tensor:
-    """Multiply (B, Z, D, D) with (B, Z, D); no matrix is the identity."""
-    return vector if matrix is None else (matrix * vector[..., None, :]).sum(-1)

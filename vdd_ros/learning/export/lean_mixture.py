@@ -58,19 +58,25 @@ class LeanMixtureGraph(MixtureGraph):
         nn.Module.__init__(self)
         self.__dict__.update(graph.__dict__)
         self.choice = ExpertChoice(self.student.config.experts)
-        self.diagonal = DiagonalExperts(graph) if self.student.config.covariance == "diagonal" else None
+        plain = self.student.config.covariance != "full" and self.prefix is None
+        self.diagonal = DiagonalExperts(graph) if plain else None
+
+    def choose(self, log_gating: Tensor, gating: Tensor, uniform: Tensor) -> Tensor:
+        """Return experts (B,) by `ExpertChoice`."""
+        chosen: Tensor = self.choice(gating, uniform)
+        return chosen
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `MixtureGraph` returns."""
-        *states, noise, expert_uniform = inputs
+        states, draws, known = self.parted(inputs)
         h = self.student.trunk(*self.units.states(*states))
         logits = self.student.logits(h)
+        if self.diagonal is None:
+            return self.act(self.student.mixture(logits, self.student.mean(h), self.student.scale(h)), *draws, *known)
+        noise, uniform = draws
         log_gating = torch.log_softmax(logits, dim=1)
         gating = log_gating.exp()
-        expert = self.choice(gating, expert_uniform)
-        if self.diagonal is None:
-            mixture = self.student.mixture(logits, self.student.mean(h), self.student.scale(h))
-            return self.act(mixture, gating, expert, noise)
+        expert = self.choose(log_gating, gating, uniform)
         mean, deviation = self.diagonal.read(self.student.mean(h), self.student.scale(h))
         action = self.diagonal.draw(mean, deviation, expert, noise.flatten(1))
         return self.diagonal.chunks(action), expert, gating, self.diagonal.density(log_gating, mean, deviation, action)
@@ -79,7 +85,8 @@ class LeanMixtureGraph(MixtureGraph):
 class DiagonalExperts(nn.Module):
     """Gaussians with diagonal covariances in physical units, less the mean action where that is far from 0.
 
-    Means and deviations are rows (B, Z * D), deviations times `ROOT`.
+    Means and deviations are rows (B, Z * D), deviations times `ROOT`. With a basis they are coordinates in it, means
+    times `ROOT` too. The coordinates keep volumes, so that densities need no conversion; a draw takes one more product.
     """
 
     units: Tensor
@@ -88,29 +95,40 @@ class DiagonalExperts(nn.Module):
     shrink: Tensor
     spread: Tensor
     gather: Tensor
+    squares: Tensor
     centre: Tensor | None
+    back: Tensor | None
 
     def __init__(self, graph: MixtureGraph) -> None:
-        """Change the weights of the student's means to physical units."""
+        """Change the weights of the student's means to physical units, or to coordinates in the basis."""
         super().__init__()
-        config, units = graph.student.config, graph.units
+        config, units, basis = graph.student.config, graph.units, graph.student.basis
         experts, size = config.experts, graph.student.size
         std, mean = units.action_std.repeat(config.horizon), units.action_mean.repeat(config.horizon)  # (D,)
         near = bool((mean.abs() <= MAX_OFFSET * std).all())
         self.shape = graph.noise_shape
         last = graph.student.mean.last
-        scales = std.repeat(experts)
-        last.weight.mul_(scales[:, None])
-        last.bias.mul_(scales).add_(near * mean.repeat(experts))
-        eye = torch.eye(size)
+        if basis is None:
+            scales, into = std.repeat(experts), torch.eye(size)
+            last.weight.mul_(scales[:, None])
+            last.bias.mul_(scales).add_(near * mean.repeat(experts))
+        else:
+            even = std.log().mean().exp()  # as many physical units to a volume
+            scales, into = even.repeat(experts * size), ROOT * even * basis / std[:, None]
+            turned = last.weight.unflatten(0, (experts, size)).mT @ (ROOT * even * basis)
+            last.weight.copy_(turned.mT.flatten(0, 1))
+            last.bias.copy_((last.bias.view(experts, size) @ (ROOT * even * basis) + near * mean @ into).flatten())
+        gather = torch.eye(experts).repeat_interleave(size, dim=0)  # (Z * D, Z)
         tables = {
             "units": ROOT * scales,
             "floor": ROOT * scales * config.floor,
             "entries": torch.arange(experts * size).reshape(experts, size),
-            "shrink": eye / ROOT,
-            "spread": eye.repeat(1, experts),  # (D, Z * D)
-            "gather": torch.eye(experts).repeat_interleave(size, dim=0),  # (Z * D, Z)
+            "shrink": torch.eye(size) / ROOT,
+            "spread": into.repeat(1, experts),  # (D, Z * D)
+            "gather": gather,
+            "squares": (-math.pi if basis is None else -0.5) * gather,
             "centre": None if near else units.action_mean,
+            "back": None if basis is None else basis.T * std / (ROOT * even),
         }
         for name, values in tables.items():
             self.register_buffer(name, values)
@@ -129,7 +147,8 @@ class DiagonalExperts(nn.Module):
     def draw(self, mean: Tensor, deviation: Tensor, expert: Tensor, noise: Tensor) -> Tensor:
         """Return limited actions (B, D) of the experts (B,) with noise (B, D)."""
         entries = self.entries[expert]  # (B, D)
-        drawn = torch.addmm(mean.gather(1, entries), deviation.gather(1, entries) * noise, self.shrink)
+        own, wide = mean.gather(1, entries), deviation.gather(1, entries) * noise
+        drawn = torch.addmm(own, wide, self.shrink) if self.back is None else (own + wide) @ self.back
         low, high = self.limits
         if (low == low[0]).all() and (high == high[0]).all():
             return drawn.clamp(float(low[0]), float(high[0]))
@@ -142,6 +161,6 @@ class DiagonalExperts(nn.Module):
 
     def density(self, log_gating: Tensor, mean: Tensor, deviation: Tensor, action: Tensor) -> Tensor:
         """Return the log density of actions (B, D), (B,)."""
-        residual = torch.addmm(mean, action, self.spread, beta=-1) / deviation  # over ROOT
+        residual = torch.addmm(mean, action, self.spread, beta=-1) / deviation  # over ROOT without a basis
         scaled = torch.addmm(log_gating, deviation.log(), -self.gather)
-        return torch.logsumexp(torch.addmm(scaled, residual * residual, -math.pi * self.gather), dim=1)
+        return torch.logsumexp(torch.addmm(scaled, residual * residual, self.squares), dim=1)

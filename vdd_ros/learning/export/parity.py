@@ -16,12 +16,15 @@ from vdd_ros.learning.export.onnx_graph import Array, Inputs, PolicyGraph, Run, 
 from vdd_ros.learning.fit.checkpoint import CheckpointMetadata
 from vdd_ros.policy.opsets import ATTENTION_OPSET
 from vdd_ros.policy.selection import named_expert
+from vdd_ros.policy.signature import PREFIX, PREFIX_INPUTS, PREFIX_STEPS
 from vdd_ros.policy.spec import Parity
 from vdd_ros.progress import each
 
 MAX_ERROR = 1e-5
 PARITY_BATCHES = 32
 PARITY_BATCH = 64
+EDGE = 1e-3
+"""Distance from the edge of an expert's share at which rounding of a prefix's density might decide."""
 
 Function: TypeAlias = Callable[[Inputs], Array]
 
@@ -37,7 +40,27 @@ def draw_inputs(
     }
     drawn["noise"] = random.standard_normal((batch, *graph.noise_shape))
     drawn["expert_uniform"] = random.random(batch)
-    return {name: drawn[name].astype(np.float32) for name in graph.inputs}
+    inputs = {name: drawn[name].astype(np.float32) for name in graph.inputs if name not in PREFIX_INPUTS}
+    return _with_prefix(graph, metadata, inputs, random) if PREFIX in graph.inputs else inputs
+
+
+def _with_prefix(
+    graph: PolicyGraph | DeterministicGraph, metadata: CheckpointMetadata, inputs: Inputs, random: np.random.Generator
+) -> Inputs:
+    """Add the policy's own actions as prefixes, of any length; others would be as good as impossible.
+
+    Where rounding decides between two experts, because `expert_uniform` is at the edge of both, the first is named.
+    """
+    batch, horizon, act_dim = len(inputs["observation"]), metadata.model["horizon"], metadata.model["act_dim"]
+    nothing = {PREFIX: np.zeros((batch, horizon, act_dim), np.float32), PREFIX_STEPS: np.zeros(batch, np.int64)}
+    own = run_torch(graph, inputs | nothing)["action"]
+    given = inputs | {PREFIX: own, PREFIX_STEPS: random.integers(0, horizon + 1, batch)}
+    if "expert_uniform" in inputs:
+        outputs = run_torch(graph, given)
+        edges = outputs["gating"].astype(np.float64).cumsum(1)
+        at_edge = (np.abs(edges - inputs["expert_uniform"][:, None]) < EDGE).any(1)
+        given["expert_uniform"] = np.where(at_edge, named_expert(outputs["expert"]), inputs["expert_uniform"])
+    return given
 
 
 def measure_parity(
@@ -128,12 +151,13 @@ def _standard_action(graph: MixtureGraph | OneStepGraph, given: Inputs, moved: I
 
 
 def _moved(inputs: Inputs) -> Inputs:
-    """Return the inputs of the Jacobian: all except the choice of the expert."""
-    return {name: values for name, values in inputs.items() if name != "expert_uniform"}
+    """Return the inputs of the Jacobian: all except the choice of the expert and the number of known actions."""
+    return {name: values for name, values in inputs.items() if name not in ("expert_uniform", PREFIX_STEPS)}
 
 
 def _input_units(metadata: CheckpointMetadata) -> dict[str, Any]:
-    return dict.fromkeys(("observation", "goal"), metadata.statistics["observation_std"])
+    units: dict[str, Any] = dict.fromkeys(("observation", "goal"), metadata.statistics["observation_std"])
+    return units | {PREFIX: metadata.statistics["action_std"]}
 
 
 def _chain_error(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vdd_ros.learning.fit.windows import small_deviations
 from vdd_ros.policy.spec import PolicySpec
+from vdd_ros.policy.spec_settings import PREFIX
 from vdd_ros.text import printable
 
 
@@ -43,6 +44,7 @@ def export_table(spec: PolicySpec, file: Path, threads: str) -> str:
         "method": f"{spec.method}, {_inside(spec)}",
         "training": _training(spec),
         "draws": _draws(spec),
+        **({"prefix": _prefix(spec)} if spec.takes_prefix else {}),
         "size": f"{file.stat().st_size / 1e6:.2f} MB",
         "window": f"{spec.history} observations in, {spec.horizon} actions out, {spec.rate_hz:.4g} Hz",
         "parity": same,
@@ -58,6 +60,11 @@ def _draws(spec: PolicySpec) -> str:
     if not spec.is_deterministic:
         return "inputs of the graph"
     return "none: the likeliest expert, its mean" if spec.is_mixture else "none: one noise, kept in the file"
+
+
+def _prefix(spec: PolicySpec) -> str:
+    tempering = spec.settings[PREFIX]["tempering"]
+    return f"up to {spec.horizon} first actions may be given, tempering {tempering:g}"
 
 
 def _bound(spec: PolicySpec) -> str:

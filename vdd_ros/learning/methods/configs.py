@@ -261,6 +261,10 @@ class ExportConfig:
         novelty: Add a density of the demonstrated observations as another output.
         deterministic: Replace random draws by constants, so that the file's only inputs are observation and goal: the
             mean of a mixture's likeliest expert; one noise, drawn from the seed, for other policies.
+        prefix: Let a mixture take the first actions of the chunk as given, with two more inputs: those that the robot
+            executes before the answer arrives.
+        prefix_tempering: Power of the prefix's likelihood in the experts' weights, 0 to 1: 1 is Bayes' rule; lower
+            values help if the robot does not execute what experts expect to the last digit.
         opset: Newest ONNX operator set that the file may use: 23 makes a GPT faster and needs ONNX Runtime 1.23, 18 is
             for older ones. A file that gains nothing from 23 uses 18.
     """
@@ -271,10 +275,12 @@ class ExportConfig:
     seed: int = 0
     novelty: bool = True
     deterministic: bool = False
+    prefix: bool = False
+    prefix_tempering: float = 1.0
     opset: Opset = 23
 
     def __post_init__(self) -> None:
-        """Refuse invalid numbers of steps, seeds and operator sets.
+        """Refuse invalid numbers of steps, seeds, temperings and operator sets.
 
         Raises:
             ConfigurationError: With its value and the allowed values.
@@ -283,4 +289,6 @@ class ExportConfig:
         if self.steps > MAX_COUNT:
             raise ConfigurationError(f"steps is {self.steps}; a policy file holds at most {MAX_COUNT:,}")
         require_seed(self.seed)
+        if not 0.0 <= self.prefix_tempering <= 1.0:
+            raise ConfigurationError(f"prefix_tempering is {self.prefix_tempering}; it must be between 0 and 1")
         require_choice(self, "opset", Opset)

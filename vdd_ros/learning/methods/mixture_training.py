@@ -11,7 +11,7 @@ from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig, exp
 
 
 def start_student(shape: StudentConfig, config: MixtureConfig, pool: StatePool, seed: int) -> MixtureStudent:
-    """Build a student on the pool's device, with its experts initialised.
+    """Build a student on the pool's device, with its experts initialised, and the axes of the pool's actions.
 
     Raises:
         ConfigurationError: The student would be larger than a checkpoint may be.
@@ -19,6 +19,7 @@ def start_student(shape: StudentConfig, config: MixtureConfig, pool: StatePool, 
     student = MIXTURE.new(shape).to(pool.action.device)
     generator = torch.Generator(pool.action.device).manual_seed(seed)
     actions = pool.action.flatten(0, 1)
+    student.learn_axes(actions)
     student.spread_experts(expert_places(config.expert_start, config.experts, actions, config.start_bound, generator))
     return student
 

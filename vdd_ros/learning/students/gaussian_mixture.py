@@ -1,7 +1,7 @@
 """Conditional Gaussian mixtures: the density, its noised versions and its scores, in closed form."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,24 +13,49 @@ from torch.autograd.function import once_differentiable
 class GaussianMixture:
     """A batch of mixtures of Z Gaussians over vectors of size D (an action chunk, flattened).
 
+    With a basis U, covariances are U diag(factor^2) U^T: dense, at the price of diagonal ones, since isotropic noise is
+    isotropic in every orthonormal basis. Means, actions and scores are always those of the vectors themselves.
+
     Attributes:
         log_gating: (B, Z) log probabilities.
         mean: (B, Z, D).
         factor: Cholesky factors of the covariances, (B, Z, D, D), or standard deviations, (B, Z, D), if diagonal.
+        basis: (D, D) orthonormal, its columns are the directions of the deviations; None for those of the entries.
     """
 
     log_gating: Tensor
     mean: Tensor
     factor: Tensor
+    basis: Tensor | None = None
 
     @property
     def diagonal(self) -> bool:
-        """Whether the covariances are diagonal."""
+        """Whether the covariances are diagonal, in the basis if there is one."""
         return self.factor.ndim == self.mean.ndim
+
+    def covariances(self) -> Tensor:
+        """Return the covariances of the experts, (B, Z, D, D)."""
+        if not self.diagonal:
+            return _product(self.factor, self.factor.mT)
+        if self.basis is None:
+            return torch.diag_embed(self.factor.square())
+        wide = self.basis * self.factor[..., None, :]
+        return _product(wide, wide.mT)
+
+    def lower_factors(self) -> Tensor:
+        """Return the Cholesky factors of the experts' covariances, lower triangular, (B, Z, D, D)."""
+        if not self.diagonal:
+            return self.factor
+        if self.basis is None:
+            return torch.diag_embed(self.factor)
+        # F^T = Q R of the factor F = U diag(s), so that F F^T = R^T R: sharper than a decomposition of F F^T
+        upper = torch.linalg.qr((self.basis * self.factor[..., None, :]).mT, mode="r").R
+        signs = torch.where(upper.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(upper)
+        return (signs[..., None] * upper).mT
 
     def detach(self) -> "GaussianMixture":
         """Return the same mixture without gradients."""
-        return GaussianMixture(self.log_gating.detach(), self.mean.detach(), self.factor.detach())
+        return replace(self, log_gating=self.log_gating.detach(), mean=self.mean.detach(), factor=self.factor.detach())
 
     def draw_each(self, noise: Tensor) -> Tensor:
         """Draw from every expert by reparametrisation.
@@ -42,7 +67,7 @@ class GaussianMixture:
             (B, V, Z, D): draw v of expert z.
         """
         if self.diagonal:
-            return self.mean[:, None] + self.factor[:, None] * noise
+            return self.mean[:, None] + self._back(self.factor[:, None] * noise)
         return self.mean[:, None] + _product(self.factor[:, None], noise[..., None]).squeeze(-1)
 
     def draw(self, samples: int, generator: torch.Generator) -> Tensor:
@@ -59,7 +84,7 @@ class GaussianMixture:
         rows = (first[:, None] + experts).flatten()  # one index per row: gathers whole rows
         values = (self.mean, self.factor)
         mean, factor = (one.flatten(0, 1).index_select(0, rows).unflatten(0, experts.shape) for one in values)
-        return GaussianMixture(log_gating, mean, factor)
+        return GaussianMixture(log_gating, mean, factor, self.basis)
 
     def entropies(self) -> Tensor:
         """Return the differential entropy of each expert in nats, (B, Z)."""
@@ -70,7 +95,7 @@ class GaussianMixture:
         """Return the log density of actions (B, S, D) under every expert, (B, S, Z)."""
         if not self.diagonal:
             return _FullLogProb.apply(self.mean, self.factor, action)
-        residual = (action[:, :, None] - self.mean[:, None]) / self.factor[:, None]
+        residual = (self._turned(action)[:, :, None] - self._turned(self.mean)[:, None]) / self.factor[:, None]
         size = self.mean.shape[-1]
         constant = 0.5 * size * math.log(2 * math.pi) + self._log_scale().sum(-1)  # (B, Z)
         return -0.5 * residual.square().sum(-1) - constant[:, None]
@@ -86,7 +111,7 @@ class GaussianMixture:
     def own_score(self, noise: Tensor) -> Tensor:
         """Return the gradient of each expert's own log density at `draw_each(noise)`, (B, V, Z, D)."""
         if self.diagonal:
-            return -noise / self.factor[:, None]
+            return self._back(-noise / self.factor[:, None])
         return -torch.linalg.solve_triangular(self.factor.mT[:, None], noise[..., None], upper=True).squeeze(-1)
 
     def score(self, action: Tensor) -> Tensor:
@@ -95,12 +120,13 @@ class GaussianMixture:
         By matrix products over actions and experts, which never hold an offset for each pair of the two.
         """
         with torch.autocast(action.device.type, enabled=False):
-            columns = action.mT  # (B, D, S)
-            return (self._diagonal_score(columns) if self.diagonal else self._full_score(columns)).mT
+            if not self.diagonal:
+                return self._full_score(action.mT).mT
+            return self._back(self._diagonal_score(self._turned(action).mT).mT)
 
     def _diagonal_score(self, columns: Tensor) -> Tensor:
         """Read both from log N = pull . a - precision . a^2 / 2 + constant, in double precision: its terms cancel."""
-        mean, precision = self.mean.double(), self.factor.double().square().reciprocal()
+        mean, precision = self._turned(self.mean).double(), self.factor.double().square().reciprocal()
         pull = precision * mean
         constant = self.log_gating - self._log_scale().sum(-1) - 0.5 * (pull * mean).sum(-1)
         powers = torch.cat([columns.double(), columns.double().square()], dim=1)
@@ -124,10 +150,10 @@ class GaussianMixture:
         """Return the density of a + sigma * noise, again a mixture; `sigma` is (B,)."""
         variance = sigma.square()[:, None, None]
         if self.diagonal:
-            return GaussianMixture(self.log_gating, self.mean, (self.factor.square() + variance).sqrt())
+            return replace(self, factor=(self.factor.square() + variance).sqrt())
         eye = torch.eye(self.mean.shape[-1], device=self.mean.device)
         covariance = _product(self.factor, self.factor.mT) + variance[..., None] * eye
-        return GaussianMixture(self.log_gating, self.mean, torch.linalg.cholesky(covariance))
+        return replace(self, factor=torch.linalg.cholesky(covariance))
 
     def draw_noised(self, noise: Tensor, sigma: Tensor) -> Tensor:
         """Draw from every expert of `noised(sigma)`, with cheaper gradients of the same expectation.
@@ -154,6 +180,14 @@ class GaussianMixture:
                 frozen.factor[:, None], own
             )
         return self.mean[:, None] + (_product(self.factor[:, None], own) + remainder).squeeze(-1)
+
+    def _turned(self, vectors: Tensor) -> Tensor:
+        """Return the coordinates of vectors (..., D) in the basis."""
+        return vectors if self.basis is None else _product(vectors, self.basis)
+
+    def _back(self, coordinates: Tensor) -> Tensor:
+        """Return the vectors (..., D) of coordinates in the basis."""
+        return coordinates if self.basis is None else _product(coordinates, self.basis.T)
 
     def _log_scale(self) -> Tensor:
         scale = self.factor if self.diagonal else self.factor.diagonal(dim1=-2, dim2=-1)

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import ExpertStart, MixtureSettings
 from vdd_ros.learning.networks.backbones import NetworkConfig, make_trunk
+from vdd_ros.learning.students.bases import cosine_basis, is_orthonormal, principal_axes
 from vdd_ros.learning.students.gaussian_mixture import GaussianMixture
 
 KMEANS_POINTS = 20_000
@@ -18,6 +20,19 @@ KMEANS_POINTS = 20_000
 @dataclass(frozen=True, kw_only=True)
 class StudentConfig(MixtureSettings, NetworkConfig):
     """Shape of a student."""
+
+    def check(self) -> None:
+        """Refuse invalid configurations.
+
+        Raises:
+            ConfigurationError: With the field, its value and the allowed values.
+        """
+        super().check()
+        if self.past and self.covariance in ("cosine", "principal"):
+            raise ConfigurationError(
+                f"covariance is '{self.covariance}', and the teacher's chunk begins {self.past} actions before the "
+                "newest observation; a basis of the whole chunk is none of its rest, so choose diagonal or full"
+            )
 
 
 class Head(nn.Module):
@@ -42,6 +57,7 @@ class MixtureStudent(nn.Module):
 
     place: Tensor
     entry: Tensor
+    basis: Tensor | None
 
     def __init__(self, config: StudentConfig) -> None:
         """Build an untrained student: experts of deviation 1 at random places; see `spread_experts`."""
@@ -51,6 +67,7 @@ class MixtureStudent(nn.Module):
         self.entries = self.size * (self.size + 1) // 2 if config.covariance == "full" else self.size
         for name, index in zip(("place", "entry"), _triangle(self.size), strict=True):
             self.register_buffer(name, index, persistent=False)
+        self._register_basis()
         self.trunk = make_trunk(config)
         head = (config.width, config.head_width, config.head_layers)
         if config.gating == "learned":
@@ -61,6 +78,31 @@ class MixtureStudent(nn.Module):
         with torch.no_grad():
             diagonal = self.scale.last.bias.view(config.experts, self.entries)[:, : self.size]
             diagonal.fill_(math.log(math.expm1(1.0 - config.floor)))
+
+    def _register_basis(self) -> None:
+        """Keep the directions of the experts' deviations; those of the data come later, and are saved."""
+        basis = None
+        if self.config.covariance == "cosine":
+            basis = cosine_basis(self.config.horizon, self.config.act_dim)
+        elif self.config.covariance == "principal":
+            basis = torch.eye(self.size)
+        self.register_buffer("basis", basis, persistent=self.config.covariance == "principal")
+
+    def learn_axes(self, actions: Tensor) -> None:
+        """Take the principal axes of actions (N, D) as basis, if the covariances have one of the data."""
+        if self.config.covariance == "principal" and self.basis is not None:
+            self.basis.copy_(principal_axes(actions))
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights as torch does.
+
+        Raises:
+            ConfigurationError: The saved basis is not orthonormal, so that densities would be wrong.
+        """
+        result = super().load_state_dict(*args, **kwargs)
+        if self.basis is not None and not is_orthonormal(self.basis):
+            raise ConfigurationError("basis is not orthonormal; distil again, or take another copy")
+        return result
 
     def spread_experts(self, places: Tensor) -> None:
         """Start the experts' means at `places`, (experts, D), whatever the observation."""
@@ -79,8 +121,8 @@ class MixtureStudent(nn.Module):
         log_gating = torch.log_softmax(logits, dim=1)
         mean = mean.reshape(-1, self.config.experts, self.size)
         raw = raw.reshape(-1, self.config.experts, self.entries)
-        if self.config.covariance == "diagonal":
-            return GaussianMixture(log_gating, mean, self._deviation(raw))
+        if self.config.covariance != "full":
+            return GaussianMixture(log_gating, mean, self._deviation(raw), self.basis)
         factor = self._cholesky(self._deviation(raw[..., : self.size]), raw[..., self.size :])
         return GaussianMixture(log_gating, mean, factor)
 
