@@ -14,7 +14,8 @@ from toy_targets import small_demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.data.formats import npz
-from vdd_ros.errors import PolicyFileError
+from vdd_ros.errors import ConfigurationError, PolicyFileError
+from vdd_ros.learning.fit.metadata import check_sizes
 from vdd_ros.learning.fit.windows import Statistics, Windows
 from vdd_ros.learning.students.marginal import without_past
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
@@ -64,6 +65,13 @@ def test_a_student_without_its_past_is_the_marginal(covariance: Any, gating: Any
     factors = [mixture.factor.diag_embed() if mixture.diagonal else mixture.factor for mixture in (whole, part)]
     total, marginal = (factor @ factor.transpose(-1, -2) for factor in factors)
     torch.testing.assert_close(marginal, total[..., :6, :6])
+
+
+@pytest.mark.parametrize("covariance", ["cosine", "principal"])
+def test_a_basis_of_a_chunk_with_past_actions_is_refused(covariance: Any) -> None:
+    shape = StudentConfig(history=2, horizon=4, past=1, obs_dim=3, act_dim=2, covariance=covariance)
+    with pytest.raises(ConfigurationError, match="choose diagonal or full"):
+        check_sizes(shape)
 
 
 def test_a_student_of_the_future_alone_stays() -> None:
