@@ -64,7 +64,7 @@ _CHECKPOINT = FileKind(
 _MODEL = FileKind(
     OTHER,
     "a model of another program (config.json beside model.safetensors, as LeRobot keeps it)",
-    "no command takes it: train with `vdd train`, or export it as ONNX and wrap that with `vdd wrap`",
+    "`vdd import lerobot` makes a teacher of a DiffusionPolicy; export others as ONNX and wrap that with `vdd wrap`",
 )
 _WEIGHTS = FileKind(
     OTHER, "a file of weights (safetensors), without a graph", "of a checkpoint of `vdd train`, name the folder"

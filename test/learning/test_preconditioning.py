@@ -14,13 +14,13 @@ from vdd_ros.learning.configs import NoiseConfig
 from vdd_ros.learning.diffusion.preconditioning import CleanSample, Edm, Epsilon, Preconditioning, Velocity
 from vdd_ros.learning.diffusion.probability_flow import integrate
 from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
-from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.diffusion.teachers import trained_teachers
 
 MEAN, DEVIATION = torch.tensor([0.3, -0.8], dtype=torch.float64), 0.6
 GAUSSIAN = Target(torch.ones(1, dtype=torch.float64), MEAN[None], torch.tensor([DEVIATION], dtype=torch.float64))
 SIZES: dict[str, Any] = {"history": 1, "obs_dim": 1, "horizon": 1, "act_dim": 1}
 SIGMAS = torch.tensor([1e-3, 0.05, 0.3, 1.0, 4.0, 50.0], dtype=torch.float64)
-KINDS = pytest.mark.parametrize("kind", TEACHERS.names())
+KINDS = pytest.mark.parametrize("kind", trained_teachers())
 SHIPPED = {"epsilon": Epsilon(), "v": Velocity(), "clean sample": CleanSample(), "EDM": Edm(0.5)}
 ALL = pytest.mark.parametrize("preconditioning", SHIPPED.values(), ids=list(SHIPPED))
 

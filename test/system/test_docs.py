@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from checkout import CHECKOUT, setup_arguments
 from doc_commands import Command, commands
+from lerobot_policies import Policy, demonstrations
 
 from vdd_ros.cli.main import COMMANDS, main
 
@@ -141,10 +142,16 @@ def test_a_shown_command_exists(command: Command) -> None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folder in which the commands run one after the other, with the shipped files as in a checkout."""
+    """Make the folder in which the commands run one after the other, with the shipped files as in a checkout.
+
+    A policy of LeRobot and its data are there too.
+    """
     folder = tmp_path_factory.mktemp("docs")
     for name in SHIPPED:
         shutil.copytree(CHECKOUT / name, folder / name)
+    policy = Policy.drawn()
+    policy.write(folder / "pretrained_model")
+    demonstrations(policy).save(folder / "lerobot_data")
     return folder
 
 
@@ -213,7 +220,9 @@ def test_links_to_files_and_headings_lead_somewhere(page: Path) -> None:
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 # Options of other programs than `vdd`.
 FOREIGN_OPTIONS = {"--head", "--nproc-per-node", "--ros-args", "--services"}
-ENTRY_POINT_GROUPS = {f"vdd_ros.{name}" for name in ("formats", "messages", "methods", "tasks", "teachers")}
+ENTRY_POINT_GROUPS = {
+    f"vdd_ros.{name}" for name in ("formats", "importers", "messages", "methods", "tasks", "teachers")
+}
 
 
 def exists(name: str) -> bool:

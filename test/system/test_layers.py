@@ -127,7 +127,7 @@ LAYERS = {
     "testing": Layer(
         layers=("robot", "policy", "data", "tasks", "evaluation", "learning"),
         packages=("numpy", "yaml"),
-        exceptions=(("methods", "torch"),),
+        exceptions=(("importers", "torch"), ("methods", "torch")),
     ),
     "nodes": Layer(
         layers=("host", "robot", "policy", "control", "bags", "data", "tasks"),

@@ -16,7 +16,7 @@ from robot_messages import empty_message
 
 from vdd_ros.cli.main import main
 from vdd_ros.data.formats import FORMATS
-from vdd_ros.errors import RobotFileError
+from vdd_ros.errors import ConformanceError, RobotFileError
 from vdd_ros.registry import Registry
 from vdd_ros.robot.messages import MESSAGES
 from vdd_ros.robot.robot_file import RobotFile
@@ -89,7 +89,7 @@ def table(path: Path) -> Path:
 def test_every_group_of_the_design_has_an_example() -> None:
     design = (CHECKOUT / "docs" / "design.md").read_text(encoding="utf-8")
     groups = set(re.findall(r"^\| `(vdd_ros\.\w+)` \| `vdd_ros\.", design, flags=re.MULTILINE))
-    assert len(groups) == 5
+    assert len(groups) == 6
     assert {group for group, *_ in examples()} == groups
 
 
@@ -136,6 +136,29 @@ def test_the_method_and_the_teacher_conform(learning: None, installed: dict[str,
 
     check_method(METHODS.get(installed["vdd_ros.methods"]))
     check_teacher(TEACHERS.get(installed["vdd_ros.teachers"]))
+
+
+@pytest.mark.train
+def test_the_importer_conforms(installed: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from my_arrays import NETWORK  # type: ignore[import-not-found]
+
+    from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
+    from vdd_ros.learning.importing.registry import IMPORTERS, ImportRequest
+    from vdd_ros.testing.importers import check_importer
+
+    network = Teacher(TeacherConfig(kind="ddpm-sample", obs_dim=4, act_dim=2, **NETWORK)).network
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}  # type: ignore[attr-defined]
+    np.savez(tmp_path / "weights.npz", **weights)
+    made = get_task("avoiding").demonstrate(3, 0, lambda: None)
+    IMPORTERS.forget()
+    importer = IMPORTERS.get(installed["vdd_ros.importers"])
+    request = ImportRequest(checkpoint=tmp_path / "weights.npz", demonstrations=made)
+    check_importer(importer, request)
+    (tmp_path / "weights.npz").write_bytes(b"nothing")
+    with pytest.raises(ConformanceError, match=r"the import fails: CheckpointError: weights\.npz cannot be read"):
+        check_importer(importer, request)
+    IMPORTERS.forget()
 
 
 @pytest.mark.train

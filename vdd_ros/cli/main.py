@@ -24,6 +24,7 @@ COMMANDS = {
     "robot": "make a robot file from a bag, or check one against a bag or the running robot",
     "demos": "make demonstrations",
     "train": "train a diffusion teacher on demonstrations",
+    "import": "import a diffusion policy that another program trained, as a teacher",
     "distil": "distil a policy that acts in one network pass: VDD and its baselines",
     "export": "write a trained model as one policy file (ONNX)",
     "wrap": "make a policy file from another tool's deterministic ONNX graph",

@@ -26,8 +26,10 @@ Normalisation = Literal["mean-std", "min-max", "none"]
 Structure = Literal["mixture", "diffusion", "one_step"]
 Solver = Literal["euler", "heun"]
 NoiseScheme = Literal["log-uniform", "uniform", "fixed", "anneal"]
-Schedule = Literal["cosine", "linear", "exponential", "karras"]
+Schedule = Literal["cosine", "linear", "exponential", "karras", "leading"]
 Sampler = Literal["ancestral", "ddim", "euler", "euler-ancestral", "heun"]
+ScheduleChoice = Literal["usual", "cosine", "linear", "exponential", "karras", "leading"]
+SamplerChoice = Literal["usual", "ancestral", "ddim", "euler", "euler-ancestral", "heun"]
 
 
 class Dimensions(TypedDict):
@@ -38,6 +40,7 @@ class Dimensions(TypedDict):
     horizon: int
     act_dim: int
     goal_length: int
+    past: int
 
 
 def shaped(shape: type[Shape], config: object, sizes: Mapping[str, object], /, **own: object) -> Shape:
@@ -158,6 +161,7 @@ class WindowConfig(WindowShape):
             "horizon": self.horizon,
             "act_dim": len(header.action),
             "goal_length": self.goal_length,
+            "past": 0,
         }
 
 

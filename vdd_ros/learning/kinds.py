@@ -21,6 +21,7 @@ from vdd_ros.learning.fit.metadata import CheckpointMetadata, check_sizes, read_
 from vdd_ros.learning.fit.run_folder import build
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.networks.backbones import NetworkConfig
+from vdd_ros.learning.students.marginal import without_past
 from vdd_ros.learning.students.mixture import MixtureStudent, StudentConfig
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
 from vdd_ros.policy.spec_settings import PREFIX
@@ -45,6 +46,7 @@ class Kind(Generic[M, C]):
         describe: Fields of the metadata that only this structure has: `experts`, `covariance`, `sampling_steps`.
         sampling: Settings of the export that go into the metadata's `settings`.
         foreign: Reads a model of another program, as `read` does; None if the path holds none that is known.
+        shape: Returns the class of a checkpoint's shape, `config` or derived from it.
         draws_noise: Whether a deterministic file keeps one draw of the noise; else it acts with zeros.
     """
 
@@ -56,6 +58,7 @@ class Kind(Generic[M, C]):
     sampling: Callable[["ExportConfig"], dict[str, Any]] = lambda config: {}
     draws_noise: bool = True
     foreign: Callable[[Path], tuple[M, CheckpointMetadata, str] | None] = lambda path: None
+    shape: Callable[[CheckpointMetadata], type[C]] | None = None
 
     def new(self, shape: C) -> M:
         """Build an untrained model.
@@ -86,7 +89,8 @@ class Kind(Generic[M, C]):
         if model.metadata.structure != self.name:
             has = f"a {model.metadata.structure} policy made by '{printable(model.metadata.method)}'"
             raise CheckpointError(f"'{printable(folder)}' holds {has}, but a {self.name} policy is needed here")
-        module = build(self.model, read_shape(self.config, model.metadata, folder), model, folder)
+        config = self.config if self.shape is None else self.shape(model.metadata)
+        module = build(self.model, read_shape(config, model.metadata, folder), model, folder)
         return module.requires_grad_(False).eval(), model.metadata, model.sha256
 
 
@@ -96,6 +100,13 @@ def _foreign_teacher(path: Path) -> tuple[Teacher, CheckpointMetadata, str] | No
         if (found := load(path)) is not None:
             return found.teacher.requires_grad_(False).eval(), found.metadata, found.sha256
     return None
+
+
+def _teacher_shape(metadata: CheckpointMetadata) -> type[TeacherConfig]:
+    """Return the class of the shape that a checkpoint's kind of teacher has; `TeacherConfig` for an unknown kind."""
+    name = metadata.model.get("kind")
+    shape = TEACHERS.get(name).shape if isinstance(name, str) and name in TEACHERS.names() else None
+    return TeacherConfig if shape is None else shape()
 
 
 DIFFUSION: Kind[Teacher, TeacherConfig] = Kind(
@@ -112,13 +123,14 @@ DIFFUSION: Kind[Teacher, TeacherConfig] = Kind(
         "passes": passes(config.sampler, config.steps),
     },
     foreign=_foreign_teacher,
+    shape=_teacher_shape,
 )
 MIXTURE: Kind[MixtureStudent, StudentConfig] = Kind(
     "mixture",
     StudentConfig,
     MixtureStudent,
     lambda student, statistics, config: MixtureGraph(
-        student, statistics, config.prefix_tempering if config.prefix else None
+        without_past(student), statistics, config.prefix_tempering if config.prefix else None
     ),
     lambda metadata, config: {"experts": metadata.model["experts"], "covariance": metadata.model["covariance"]},
     lambda config: {PREFIX: {"tempering": config.prefix_tempering}} if config.prefix else {},

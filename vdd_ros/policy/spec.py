@@ -24,7 +24,7 @@ from vdd_ros.policy.spec_checks import (
     refuse,
 )
 from vdd_ros.policy.spec_features import check_action, check_observation, read_action, read_observation, to_objects
-from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC, PREFIX, check_settings
+from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC, PAST_ACTIONS, PREFIX, check_settings
 from vdd_ros.policy.spec_versions import check_version, upgraded
 from vdd_ros.policy.structure import DIFFUSION, MIXTURE, STRUCTURES
 
@@ -239,9 +239,12 @@ class PolicySpec:
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """Shape of the noise input, without the batch: (horizon, act_dim), for diffusion (steps, horizon, act_dim)."""
+        """Shape of the noise input, without the batch: (horizon, act_dim), for diffusion (steps, horizon, act_dim).
+
+        A policy that also estimates actions before the newest observation takes rows for them too, the last ones.
+        """
         steps = () if self.sampling_steps is None else (self.sampling_steps,)
-        return (*steps, self.horizon, self.act_dim)
+        return (*steps, self.horizon + self.settings.get(PAST_ACTIONS, 0), self.act_dim)
 
     @property
     def period_s(self) -> float:
@@ -270,7 +273,7 @@ class PolicySpec:
             ("history", (self.history, self.obs_dim), MAX_WINDOW),
             ("goal_length", (self.goal_length, self.obs_dim), MAX_WINDOW),
             ("horizon", (self.horizon, self.act_dim), MAX_WINDOW),
-            ("sampling_steps", (self.sampling_steps or 1, self.horizon, self.act_dim), MAX_NUMBERS),
+            ("sampling_steps", (self.sampling_steps or 1, *self.noise_shape[-2:]), MAX_NUMBERS),
         ):
             if math.prod(counts) > most:
                 product = " times ".join(f"{count:,}" for count in counts)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vdd_ros.policy.spec_checks import check_number, refuse
+from vdd_ros.policy.spec_checks import check_count, check_number, refuse
 from vdd_ros.policy.structure import MIXTURE
 
 DETERMINISTIC = "deterministic"
 """Key of the setting that marks files with constant draws."""
+PAST_ACTIONS = "past_actions"
+"""Key of the setting with the rows of the noise beyond the horizon, of actions before the newest observation."""
 UNKNOWN_STATISTICS = "unknown_statistics"
 """Key of the setting that lists observation entries with unknown mean and deviation, stored as 0 and 1."""
 PREFIX = "prefix"
@@ -20,6 +22,9 @@ def check_settings(settings: Mapping[str, Any], structure: str, act_dim: int) ->
     """Refuse settings that runners could not read; raises PolicyFileError, which names the field."""
     if not isinstance(settings.get(DETERMINISTIC, False), bool):
         refuse(f"settings.{DETERMINISTIC}", settings[DETERMINISTIC], "true or false")
+    check_count(f"settings.{PAST_ACTIONS}", settings.get(PAST_ACTIONS, 0), least=0)
+    if structure == MIXTURE and settings.get(PAST_ACTIONS):
+        refuse(f"settings.{PAST_ACTIONS}", settings[PAST_ACTIONS], "0 or missing for a mixture")
     if PREFIX in settings:
         _check_prefix(settings[PREFIX], structure)
     if DEMONSTRATED_STEPS in settings:

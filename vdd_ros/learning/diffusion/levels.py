@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.configs import NoiseConfig, Schedule
+from vdd_ros.learning.configs import NoiseConfig, Sampler, Schedule
 from vdd_ros.learning.diffusion.noise_levels import cosine_sigmas, draw_log_logistic, sampling_sigmas
 
 UNVISITED = 0.05
@@ -19,9 +19,16 @@ class Levels(nn.Module):
 
     Attributes:
         span: Lowest and highest sampling level.
+        usual_sampler, usual_schedule: Sampler and schedule of a file, unless others are asked for.
     """
 
     span: tuple[float, float]
+    usual_sampler: Sampler = "ancestral"
+    usual_schedule: Schedule = "karras"
+
+    def start(self, sigma: float) -> float:
+        """Return the deviation of the noise from which samples start at a level: the level itself."""
+        return sigma
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Draw levels from the training distribution."""
@@ -96,7 +103,12 @@ class LevelGrid(Levels):
         return bool(self._levels[self._within(lowest, highest)])
 
     def sampling_levels(self, steps: int, schedule: Schedule) -> list[float]:
-        """Return the levels of the grid nearest to a schedule's; raises as `Levels.sampling_levels`."""
+        """Return the levels of the grid nearest to a schedule's; raises as `Levels.sampling_levels`.
+
+        Of `leading` they are every r-th from the lowest, r = levels // steps: the default of diffusers' schedulers.
+        """
+        if schedule == "leading":
+            return self._leading(steps)
         middles = [(math.atan(one) + math.atan(other)) / 2 for one, other in pairwise(self._levels)]
         wanted = super().sampling_levels(steps, schedule)
         nearest = [bisect_left(middles, math.atan(sigma)) for sigma in wanted]
@@ -106,6 +118,15 @@ class LevelGrid(Levels):
                 f"has {len(self._levels)} levels: take fewer steps, or another schedule"
             )
         return [self._levels[index] for index in nearest]
+
+    def _leading(self, steps: int) -> list[float]:
+        if not 1 <= steps <= len(self._levels):
+            raise ConfigurationError(
+                f"{steps} sampling steps are requested, but this teacher has {len(self._levels)} levels; choose 1 to "
+                f"{len(self._levels)}"
+            )
+        stride = len(self._levels) // steps
+        return [self._levels[index * stride] for index in reversed(range(steps))]
 
     def _within(self, lowest: float, highest: float) -> slice:
         """Find a range among the levels, without synchronising with their device."""

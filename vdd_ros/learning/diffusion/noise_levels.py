@@ -59,6 +59,8 @@ def sampling_sigmas(schedule: Schedule, steps: int, lowest: float, highest: floa
     if schedule == "karras":
         ends = highest ** (1 / KARRAS_RHO), lowest ** (1 / KARRAS_RHO)
         return [(ends[0] + part * (ends[1] - ends[0])) ** KARRAS_RHO for part in parts]
+    if schedule == "leading":
+        raise ConfigurationError("schedule is 'leading', which needs numbered levels; this teacher has a range of them")
     raise ConfigurationError(f"schedule is '{schedule}'; allowed: {', '.join(get_args(Schedule))}")
 
 

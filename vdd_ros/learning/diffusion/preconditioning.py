@@ -26,9 +26,12 @@ class Preconditioning:
 
     Attributes:
         edm_deviation: sigma_data of EDM's scalings; None for other scalings.
+        keeps_noise: Whether DDIM and Euler's method keep the noise that belongs to the clean action before it was
+            clipped, (a - D) / sigma, as diffusers does.
     """
 
     edm_deviation: float | None = None
+    keeps_noise: bool = False
 
     def scalings(self, sigma: Tensor) -> Scalings:
         """Return c_skip, c_out and c_in at levels of any shape."""

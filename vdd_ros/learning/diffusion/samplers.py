@@ -11,7 +11,7 @@ from typing import get_args
 from torch import Tensor
 
 from vdd_ros.errors import ConfigurationError
-from vdd_ros.learning.configs import Sampler
+from vdd_ros.learning.configs import Sampler, SamplerChoice
 
 STOCHASTIC = ("ancestral", "euler-ancestral")
 
@@ -19,7 +19,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 """Noisy actions (B, S, D) and their level -> mean of the clean actions (B, S, D)."""
 
 
-def passes(sampler: Sampler, steps: int) -> int:
+def passes(sampler: SamplerChoice, steps: int) -> int:
     """Return the network evaluations of a sampler: for Heun's method two per step, one in the last."""
     return 2 * steps - 1 if sampler == "heun" else steps
 

@@ -195,7 +195,7 @@ class Teacher(nn.Module):
             steps + 1 tensors (B, S, D): the noisy start, the action after each step.
         """
         sigmas = self.sampling_levels(int(noise.shape[2]), schedule)
-        trajectory = [noise[:, :, 0] * sigmas[0]]
+        trajectory = [noise[:, :, 0] * self.levels.start(sigmas[0])]
         for index, (sigma, below) in enumerate(pairwise(sigmas), start=1):
             draw = noise[:, :, index] if below else None
             trajectory.append(self.step(context, trajectory[-1], sigma, below, sampler, draw))
@@ -205,6 +205,9 @@ class Teacher(nn.Module):
         self, context: Context, action: Tensor, sigma: float, below: float, sampler: Sampler, draw: Tensor | None
     ) -> Tensor:
         """Take one step; see `sampler.step`. Denoised actions are clipped to the limits."""
+        if self.preconditioning.keeps_noise and sampler in ("ddim", "euler") and below:
+            clean = self.denoise(context, action, torch.full((1, 1), sigma, device=action.device))
+            return torch.clamp(clean, self.action_low, self.action_high) + (action - clean) * (below / sigma)
 
         def denoise(noisy: Tensor, level: float) -> Tensor:
             clean = self.denoise(context, noisy, torch.full((1, 1), level, device=noisy.device))

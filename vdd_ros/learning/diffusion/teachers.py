@@ -50,7 +50,9 @@ class TeacherKind:
         levels: `TeacherConfig` -> its noise levels, `Levels`.
         network: `TeacherConfig` -> an untrained `learning.networks.backbones.Denoiser`.
         load: Reads a teacher of another program; returns None if the path holds none of this kind. None: this
-            kind has only checkpoints of `vdd train`.
+            kind has only checkpoints of vdd_ros.
+        shape: Returns the class of its shape, derived from `TeacherConfig`; None: `TeacherConfig` itself.
+        trained: Whether `vdd train` trains it; otherwise its teachers are only imported.
     """
 
     name: str
@@ -60,6 +62,8 @@ class TeacherKind:
     levels: Callable[[Any], "Levels"]
     network: Callable[[Any], Any] = _NETWORK
     load: Callable[[Path], ForeignTeacher | None] | None = None
+    shape: Callable[[], Any] | None = None
+    trained: bool = True
 
 
 TEACHERS: Registry[TeacherKind] = Registry(
@@ -72,9 +76,19 @@ TEACHERS: Registry[TeacherKind] = Registry(
         "ddpm-v": f"{__name__}:DDPM_V",
         "ddpm-sample": f"{__name__}:DDPM_SAMPLE",
         "beso": f"{__name__}:BESO",
+        "lerobot": f"{__name__}:LEROBOT",
     },
     own_name=lambda kind: kind.name,
 )
+
+
+IMPORTED = ("lerobot",)
+"""Shipped kinds that are not trained."""
+
+
+def trained_teachers() -> list[str]:
+    """Return the names of the kinds that `vdd train` offers, without importing any."""
+    return [name for name in TEACHERS.names() if name not in IMPORTED]
 
 
 def _discrete(estimate: str, name: str, label: str, summary: str) -> TeacherKind:
@@ -96,4 +110,15 @@ BESO = TeacherKind(
     summary="EDM, on a range of levels",
     preconditioning=imported("vdd_ros.learning.diffusion.preconditioning:edm"),
     levels=imported("vdd_ros.learning.diffusion.levels:level_range"),
+)
+_STEPS = "vdd_ros.learning.diffusion.discrete"
+LEROBOT = TeacherKind(
+    name="lerobot",
+    label="LeRobot's DiffusionPolicy",
+    summary="a U-Net with numbered steps, imported",
+    preconditioning=imported(f"{_STEPS}:numbered_steps"),
+    levels=imported(f"{_STEPS}:numbered_levels"),
+    network=imported(f"{_STEPS}:unet"),
+    shape=imported(f"{_STEPS}:unet_teacher_config"),
+    trained=False,
 )

@@ -10,7 +10,7 @@ import onnx
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
 from vdd_ros.files import replacing
-from vdd_ros.learning.export.graphs import DeterministicGraph, NoveltyGraph
+from vdd_ros.learning.export.graphs import DeterministicGraph, DiffusionGraph, NoveltyGraph
 from vdd_ros.learning.export.novelty import QUANTILE, Fitted, Novelty, fit_novelty
 from vdd_ros.learning.export.onnx_graph import PolicyGraph, write_graph
 from vdd_ros.learning.export.parity import PARITY_BATCH, draw_inputs, measure_parity
@@ -23,14 +23,10 @@ from vdd_ros.learning.kinds import KINDS, load_any
 from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.policy.onnx_session import open_session
 from vdd_ros.policy.providers import ProviderSettings
-from vdd_ros.policy.spec import (
-    METADATA_KEY,
-    Parity,
-    PolicySpec,
-)
+from vdd_ros.policy.spec import METADATA_KEY, Parity, PolicySpec
 from vdd_ros.policy.spec import Novelty as SpecNovelty
 from vdd_ros.policy.spec import Statistics as SpecStatistics
-from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC
+from vdd_ros.policy.spec_settings import DEMONSTRATED_STEPS, DETERMINISTIC, PAST_ACTIONS
 from vdd_ros.policy.spec_versions import SCHEMA_VERSION
 from vdd_ros.policy.structure import MIXTURE
 from vdd_ros.text import printable
@@ -75,6 +71,10 @@ def export(
         )
     graph: PolicyGraph = KINDS[metadata.structure].graph(model, Statistics.from_lists(metadata.statistics), config)
     graph.eval()
+    if isinstance(graph, DiffusionGraph):
+        config = replace(config, sampler=graph.sampler, schedule=graph.schedule)
+    if metadata.structure != MIXTURE and (past := metadata.model.get("past", 0)):
+        metadata = replace(metadata, settings={**metadata.settings, PAST_ACTIONS: past})
     fitted = None
     if config.novelty:
         shown, warnings = _demonstrations(folder, metadata, demonstrations)
@@ -144,7 +144,7 @@ def describe(
         action=tuple(replace(entry, low=low, high=high) for entry, low, high in limits),
         rate_hz=metadata.rate_hz,
         history=metadata.model["history"],
-        horizon=metadata.model["horizon"],
+        horizon=metadata.model["horizon"] - metadata.model.get("past", 0),
         goal_length=metadata.model["goal_length"],
         **own,
         statistics=SpecStatistics(

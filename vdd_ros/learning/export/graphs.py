@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vdd_ros.learning.configs import Sampler, Schedule
+from vdd_ros.learning.configs import Sampler, SamplerChoice, Schedule, ScheduleChoice
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.export.novelty import Novelty
 from vdd_ros.learning.export.prefix import PrefixGiven
@@ -73,9 +73,9 @@ class DiffusionGraph(nn.Module):
     outputs: tuple[str, ...] = ("action",)
 
     def __init__(
-        self, teacher: Teacher, statistics: Statistics, steps: int, sampler: Sampler, schedule: Schedule
+        self, teacher: Teacher, statistics: Statistics, steps: int, sampler: SamplerChoice, schedule: ScheduleChoice
     ) -> None:
-        """Fix the number of sampling steps, the sampler and its schedule.
+        """Fix the number of sampling steps, the sampler and its schedule; `usual` are those of the teacher's levels.
 
         Raises:
             ConfigurationError: The teacher has fewer levels than steps.
@@ -85,14 +85,19 @@ class DiffusionGraph(nn.Module):
         self.units = PhysicalUnits(statistics)
         self.inputs = input_names(teacher.config)
         self.noise_shape = (steps, teacher.config.horizon, teacher.config.act_dim)
-        self.sampler: Sampler = sampler
-        self.schedule: Schedule = schedule
-        self.sigmas = teacher.sampling_levels(steps, schedule)
+        self.ahead = teacher.config.ahead
+        levels = teacher.levels
+        self.sampler: Sampler = levels.usual_sampler if sampler == "usual" else sampler
+        self.schedule: Schedule = levels.usual_schedule if schedule == "usual" else schedule
+        self.sigmas = teacher.sampling_levels(steps, self.schedule)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
-        drawn = chunked(self.chain(*inputs)[-1], self.noise_shape[1:])
-        return self.units.physical(self.units.limited(drawn))
+        """Return actions (B, ahead, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        return self.units.physical(self.units.limited(self.drawn(self.chain(*inputs)[-1])))
+
+    def drawn(self, end: Tensor) -> Tensor:
+        """Return the actions of a chunk (B, 1, D) that can be executed, (B, ahead, act_dim)."""
+        return executed(chunked(end, self.noise_shape[1:]), self.ahead)
 
     def chain(self, *inputs: Tensor) -> list[Tensor]:
         """Return the standardised action after each step, steps + 1 tensors (B, 1, D), the first one noise."""
@@ -130,12 +135,13 @@ class OneStepGraph(nn.Module):
         self.units = PhysicalUnits(statistics)
         self.inputs = input_names(model.config)
         self.noise_shape = (model.config.horizon, model.config.act_dim)
+        self.ahead = model.config.ahead
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return actions (B, horizon, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
+        """Return actions (B, ahead, act_dim) for observations (B, history, obs_dim) and noise (B, *noise_shape)."""
         *states, noise = inputs
         drawn = self.model.sample(self.model.encode(*self.units.states(*states)), flat(noise))
-        return self.units.physical(self.units.limited(chunked(drawn, self.noise_shape)))
+        return self.units.physical(self.units.limited(executed(chunked(drawn, self.noise_shape), self.ahead)))
 
 
 class MixtureGraph(nn.Module):
@@ -317,6 +323,11 @@ def flat(action: Tensor) -> Tensor:
 def chunked(action: Tensor, shape: tuple[int, int]) -> Tensor:
     """Unflatten (B, 1, D) to chunks (B, horizon, act_dim)."""
     return action if shape[0] == 1 else action.reshape(-1, *shape)
+
+
+def executed(chunk: Tensor, ahead: int) -> Tensor:
+    """Return the first `ahead` actions of chunks (B, horizon, act_dim)."""
+    return chunk if chunk.shape[1] == ahead else chunk[:, :ahead]
 
 
 def log_density(mixture: GaussianMixture, action: Tensor, log_volume: float) -> Tensor:

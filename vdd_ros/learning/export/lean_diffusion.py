@@ -49,6 +49,7 @@ def has_rows(graph: DiffusionGraph) -> bool:
     """Return whether a sampler's steps can be rewritten this way."""
     teacher = graph.teacher
     usual = type(teacher.preconditioning).denoise is Preconditioning.denoise
+    usual = usual and not teacher.preconditioning.keeps_noise
     return usual and graph.sampler != "heun" and type(teacher.network) in (GPTDenoiser, MLPDenoiser)
 
 
@@ -76,7 +77,7 @@ class RowsDiffusionGraph(DiffusionGraph):
         context: Context = self.teacher.encode(*self.units.states(*states))
         draws = noise.flatten(1)  # (B, steps * D)
         eye, offset = torch.eye(self.teacher.size), torch.zeros(self.teacher.size)
-        action = draws @ self._of(0, self.sigmas[0] * eye)
+        action = draws @ self._of(0, self.teacher.levels.start(self.sigmas[0]) * eye)
         chain = [action]
         for index, step in enumerate(self.steps, start=1):
             estimate, shift = network.estimate(context, action, offset, step)

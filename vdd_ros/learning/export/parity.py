@@ -192,9 +192,9 @@ def _step_error(
     units = graph.units
     given = {name: inputs[name] for name in graph.inputs if name != "noise"}
     draws = inputs["noise"].reshape(*inputs["noise"].shape[:2], -1)  # (B, steps, D)
-    end = units.physical(units.limited(torch.from_numpy(chain[:, -1]).reshape(action.shape))).numpy()
+    end = units.physical(units.limited(graph.drawn(torch.from_numpy(chain[:, -1:])))).numpy()
     errors = [
-        float(np.abs(chain[:, 0] - draws[:, 0] * np.float32(graph.sigmas[0])).max()),
+        float(np.abs(chain[:, 0] - draws[:, 0] * np.float32(graph.teacher.levels.start(graph.sigmas[0]))).max()),
         float(np.abs((end - action) / units.action_std.numpy()).max()),
     ]
     for k, (sigma, below) in enumerate(pairwise(graph.sigmas)):

@@ -5,6 +5,7 @@ from pathlib import Path
 from vdd_ros.learning.fit.windows import small_deviations
 from vdd_ros.policy.spec import PolicySpec
 from vdd_ros.policy.spec_settings import PREFIX
+from vdd_ros.text import printable
 
 
 def export_warnings(spec: PolicySpec, checkpoint: Path) -> list[str]:
@@ -29,13 +30,19 @@ def _steps(spec: PolicySpec) -> str:
     return f"{done} of {spec.settings['steps']:,} steps" if _interrupted(spec) else f"{done} steps"
 
 
+def _training(spec: PolicySpec) -> str:
+    if isinstance(program := spec.settings.get("imported_from"), str):
+        return f"by {printable(program, 40)}"
+    return _steps(spec) + (", interrupted" if _interrupted(spec) else "")
+
+
 def export_table(spec: PolicySpec, file: Path, threads: str) -> str:
     """Return the table of a policy file; `threads` says with how many it was exported, and why."""
     parity = spec.parity
     same = f"at most {parity.max_error:.2g} standard deviations from torch over {parity.samples} samples"
     rows = {
         "method": f"{spec.method}, {_inside(spec)}",
-        "training": _steps(spec) + (", interrupted" if _interrupted(spec) else ""),
+        "training": _training(spec),
         "draws": _draws(spec),
         **({"prefix": _prefix(spec)} if spec.takes_prefix else {}),
         "size": f"{file.stat().st_size / 1e6:.2f} MB",

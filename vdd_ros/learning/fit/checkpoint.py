@@ -138,7 +138,7 @@ def _header(content: bytes, file: Path) -> str:
         if (file.parent / "config.json").exists():
             raise CheckpointError(
                 f"'{printable(file.parent)}' is a model of another program, as LeRobot keeps it (config.json beside "
-                "model.safetensors); this version reads folders that 'vdd train' or 'vdd distil' made"
+                "model.safetensors); `vdd import lerobot` makes a teacher of a DiffusionPolicy"
             )
         raise CheckpointError(
             f"'{printable(file)}' is a safetensors file, but not a vdd_ros checkpoint: its header lacks the metadata; "

@@ -295,6 +295,7 @@ def check_sizes(shape: NetworkConfig) -> None:
     Raises:
         ConfigurationError: With the field, its value and the allowed values.
     """
+    shape.check()
     for field in dataclasses.fields(shape):
         value, most = getattr(shape, field.name), LARGEST.get(field.name, MAX_SIZE)
         if isinstance(value, int) and value > most:

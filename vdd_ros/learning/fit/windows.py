@@ -1,7 +1,7 @@
 """Demonstrations as standardised training windows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class Statistics:
         Raises:
             DemonstrationError: Policy files cannot represent a name, the rate or a number.
         """
-        _check_header(demonstrations.header)
+        check_header(demonstrations.header)
         header = demonstrations.header
         observation, action = moments(demonstrations.observation), moments(demonstrations.action)
         deviation = np.maximum(
@@ -119,7 +119,7 @@ class Statistics:
         ) / self.action_std
 
 
-def _check_header(header: Header) -> None:
+def check_header(header: Header) -> None:
     """Raise DemonstrationError if any policy file trained on these demonstrations would be refused."""
     if header.arrays:
         raise DemonstrationError(
@@ -172,21 +172,44 @@ class Windows:
         horizon: int,
         goal_length: int = 0,
         device: torch.device | str = "cpu",
+        past: int = 0,
     ) -> "Windows":
         """Cut and standardise the windows of a demonstration set, and move them to their device.
+
+        Args:
+            demonstrations: The set.
+            statistics: By which its entries are standardised.
+            history: Observations in a window.
+            horizon: Actions in a chunk.
+            goal_length: Observations in a goal; 0 for none.
+            device: Of the windows.
+            past: Actions at the end of a chunk that precede the newest observation; those before an episode repeat its
+                first.
 
         Raises:
             DemonstrationError: No episode is long enough.
         """
         episodes = demonstrations.episodes()
-        nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - horizon + 1)) for pairs in episodes]
+        ahead = horizon - past
+        nows = [torch.arange(pairs.start, max(pairs.start, pairs.stop - ahead + 1)) for pairs in episodes]
         lasts = [torch.full((len(now),), pairs.stop - 1) for now, pairs in zip(nows, episodes, strict=True)]
+        firsts = [torch.full((len(now),), pairs.start) for now, pairs in zip(nows, episodes, strict=True)]
+        places = torch.cat(nows), torch.cat(firsts)
         if demonstrations.is_mapped:
-            firsts = [torch.full((len(now),), pairs.start) for now, pairs in zip(nows, episodes, strict=True)]
-            places = torch.cat(nows), torch.cat(firsts)
-            observation, action, states = _mapped(demonstrations, statistics, *places, history, horizon, device)
+            offsets = np.concatenate([np.arange(ahead), np.arange(-past, 0)])
+            observation, action, states = _mapped(demonstrations, statistics, *places, history, offsets, device)
             return cls(observation, action, states, places[0].to(device), torch.cat(lasts).to(device), goal_length)
-        return cls._dense(demonstrations, statistics, history, horizon, goal_length, nows, lasts, device)
+        found = cls._dense(demonstrations, statistics, history, ahead, goal_length, nows, lasts, device)
+        return found._with_past(demonstrations, statistics, places[1], past) if past else found
+
+    def _with_past(
+        self, demonstrations: DemonstrationSet, statistics: Statistics, first: Tensor, past: int
+    ) -> "Windows":
+        """Append the actions before each window's newest observation; `first` (K,) begins its episode."""
+        index = torch.maximum(self.now.cpu()[:, None] + torch.arange(-past, 0), first[:, None])  # (K, past)
+        before = torch.from_numpy(demonstrations.action[index.numpy()].astype("float32"))
+        standard = ((before - statistics.action_mean) / statistics.action_std).flatten(1).to(self.now.device)
+        return replace(self, action=torch.cat([self.action, standard], dim=1))  # type: ignore[list-item]
 
     @classmethod
     def _dense(
@@ -246,7 +269,7 @@ def _mapped(
     now: Tensor,
     first: Tensor,
     history: int,
-    horizon: int,
+    offsets: NDArray[np.int64],
     device: torch.device | str,
 ) -> tuple[MappedRows, MappedRows, MappedRows]:
     """Return observation, action and states of `Windows` as memory-mapped rows.
@@ -257,23 +280,23 @@ def _mapped(
         now: (K,) newest observation of each window.
         first: (K,) first observation of its episode.
         history: Observations in a window.
-        horizon: Actions in a chunk.
+        offsets: (horizon,) places of a chunk's actions, counted from the newest observation.
         device: Device of the rows read.
 
     Raises:
         DemonstrationError: No episode is long enough.
     """
     if not len(now):
-        raise demonstrations.too_short(horizon)
+        raise demonstrations.too_short(int(offsets.max()) + 1)
     newest, earliest = now.numpy(), first.numpy()
-    past, future = np.arange(1 - history, 1), np.arange(horizon)
+    past = np.arange(1 - history, 1)
     observed = statistics.observation_mean, statistics.observation_std, device
 
     def window(index: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.maximum(newest[index][..., None] + past, earliest[index][..., None])
 
     def chunk(index: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.asarray(newest[index][..., None] + future)
+        return np.maximum(newest[index][..., None] + offsets, earliest[index][..., None])
 
     return (
         MappedRows(demonstrations.observation, window, len(now), *observed),

@@ -13,13 +13,13 @@ from vdd_ros.learning.configs import (
     NoiseConfig,
     NoiseScheme,
     Optimizer,
-    Sampler,
-    Schedule,
+    SamplerChoice,
+    ScheduleChoice,
     Solver,
     WindowConfig,
     shaped,
 )
-from vdd_ros.learning.diffusion.teachers import TEACHERS
+from vdd_ros.learning.diffusion.teachers import TEACHERS, trained_teachers
 from vdd_ros.policy.spec_checks import MAX_COUNT
 
 Update = Literal["multi-noise", "paper"]
@@ -40,7 +40,7 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
             farthest chunks of actions, at least 3.
     """
 
-    teacher: str = field(default="ddpm", metadata={"choices": TEACHERS.names})
+    teacher: str = field(default="ddpm", metadata={"choices": trained_teachers})
     steps: int = 2_500
     batch: int = 256
     learning_rate: float = 2e-3
@@ -56,7 +56,11 @@ class TrainConfig(FitConfig, WindowConfig, BackboneConfig, NoiseConfig):
         """
         self.check_fit()
         self.check_backbone()
-        TEACHERS.get(self.teacher)
+        if not TEACHERS.get(self.teacher).trained:
+            raise ConfigurationError(
+                f"teacher is '{self.teacher}', which is imported from another program, not trained; choose one of "
+                f"{', '.join(trained_teachers())}"
+            )
         self.check_windows()
         require_least(1, self, "levels_per_state")
         shaped(NoiseConfig, self, {"sigma_max": self.sigma_max or NoiseConfig.sigma_max}).check_noise()
@@ -248,9 +252,11 @@ class ExportConfig:
     Attributes:
         steps: Sampling steps of a diffusion policy, inside the graph; not for students.
         sampler: Sampler of a diffusion policy: `ancestral` and `euler-ancestral` are stochastic, `ddim` and `euler`
-            deterministic, `heun` evaluates the network twice per step.
+            deterministic, `heun` evaluates the network twice per step. `usual`: ancestral; of an imported teacher, its
+            author's.
         schedule: Noise levels of the sampler: uniform in the angle of DDPM's `cosine` schedule, `linear`, `exponential`
-            or `karras`.
+            or `karras`; every r-th from the lowest, as in diffusers (`leading`). `usual`: karras; of an imported
+            teacher, leading.
         seed: Seed of the parity check's inputs, of the novelty fit, and of a deterministic file's noise.
         novelty: Add a density of the demonstrated observations as another output.
         deterministic: Replace random draws by constants, so that the file's only inputs are observation and goal: the
@@ -264,8 +270,8 @@ class ExportConfig:
     """
 
     steps: int = 8
-    sampler: Sampler = "ancestral"
-    schedule: Schedule = "karras"
+    sampler: SamplerChoice = "usual"
+    schedule: ScheduleChoice = "usual"
     seed: int = 0
     novelty: bool = True
     deterministic: bool = False

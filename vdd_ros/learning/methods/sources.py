@@ -107,7 +107,8 @@ class TeacherSource:
             CheckpointError,
         )
         shape, statistics = teacher.config, Statistics.from_lists(metadata.statistics)
-        windows = Windows.of(demonstrations, statistics, shape.history, shape.horizon, shape.goal_length, device)
+        lengths = shape.history, shape.horizon, shape.goal_length
+        windows = Windows.of(demonstrations, statistics, *lengths, device, past=shape.past)
         given = demonstrations.sha256
         warnings = origin_warning(metadata, given, "the teacher", "it was distilled at the states of")
         return cls(teacher.to(device), metadata, sha256, windows, given, warnings)
@@ -126,6 +127,7 @@ class TeacherSource:
             "horizon": shape.horizon,
             "act_dim": shape.act_dim,
             "goal_length": shape.goal_length,
+            "past": shape.past,
         }
 
     def metadata(self, structure: str, method: str, trained: TrainedModel) -> CheckpointMetadata:

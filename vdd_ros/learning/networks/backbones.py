@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.configs import BackboneConfig, WindowShape
 from vdd_ros.learning.networks.gpt import GPT, GPTDenoiser, GPTTrunk
 from vdd_ros.learning.networks.mlp import MLPDenoiser, MLPTrunk, StateEncoder
@@ -20,10 +21,13 @@ class NetworkConfig(BackboneConfig, WindowShape):
     Attributes:
         obs_dim: Entries of an observation.
         act_dim: Entries of an action.
+        past: Actions at the end of the chunk that precede the newest observation, oldest first; `horizon` includes
+            them. They are estimated, but never executed.
     """
 
     obs_dim: int
     act_dim: int
+    past: int = 0
 
     def check(self) -> None:
         """Refuse invalid configurations.
@@ -32,11 +36,18 @@ class NetworkConfig(BackboneConfig, WindowShape):
             ConfigurationError: With the field, its value and the allowed values.
         """
         self.check_backbone()
+        if not 0 <= self.past < self.horizon:
+            raise ConfigurationError(f"past is {self.past}; it must be at least 0 and below the horizon {self.horizon}")
 
     @property
     def size(self) -> int:
         """Entries of a flattened chunk of actions, D."""
         return self.horizon * self.act_dim
+
+    @property
+    def ahead(self) -> int:
+        """Actions of the chunk that can be executed, from the instant of the newest observation."""
+        return self.horizon - self.past
 
 
 class Denoiser(Protocol):

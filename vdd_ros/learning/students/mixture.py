@@ -21,6 +21,19 @@ KMEANS_POINTS = 20_000
 class StudentConfig(MixtureSettings, NetworkConfig):
     """Shape of a student."""
 
+    def check(self) -> None:
+        """Refuse invalid configurations.
+
+        Raises:
+            ConfigurationError: With the field, its value and the allowed values.
+        """
+        super().check()
+        if self.past and self.covariance in ("cosine", "principal"):
+            raise ConfigurationError(
+                f"covariance is '{self.covariance}', and the teacher's chunk begins {self.past} actions before the "
+                "newest observation; a basis of the whole chunk is none of its rest, so choose diagonal or full"
+            )
+
 
 class Head(nn.Module):
     """Hidden layers and a linear output layer."""
