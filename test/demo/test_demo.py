@@ -244,8 +244,8 @@ def test_bad_options_are_refused_before_anything_is_made(
 def test_policies_that_do_not_ship_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--task", "avoding", "--out", str(tmp_path / "out")]) == 2
     assert "unknown task 'avoding'" in capsys.readouterr().err
-    assert main(["demo", "--task", "pushing", "--out", str(tmp_path / "out")]) == 2
-    assert "no student of the task 'pushing' ships with vdd_ros; give one: --student FILE" in capsys.readouterr().err
+    assert main(["demo", "--task", "aligning", "--out", str(tmp_path / "out")]) == 2
+    assert "no student of the task 'aligning' ships with vdd_ros; give one: --student FILE" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,17 @@ from vdd_ros.errors import TaskError
 from vdd_ros.tasks import get_task
 from vdd_ros.tasks.block_push import demonstrator
 from vdd_ros.tasks.block_push.demonstrator import SLIPS, STRAY_M, STRAY_STEPS, STRAYS, ErringHand, Oracle
-from vdd_ros.tasks.block_push.sim import BOTH, FIRST, HALF, NO_MODE, START, BlockPushSim, draw_contexts, goal_share
+from vdd_ros.tasks.block_push.sim import (
+    BOTH,
+    FIRST,
+    HALF,
+    NO_MODE,
+    START,
+    WORKSPACE,
+    BlockPushSim,
+    draw_contexts,
+    goal_share,
+)
 from vdd_ros.tasks.rollout import replay, roll_out
 
 pytest.importorskip("mujoco")
@@ -153,6 +163,10 @@ def test_without_slips_it_moves_at_the_published_speeds_and_for_the_published_ti
     assert 100 < made.lengths.mean() < 135  # of the published demonstrations 116.8
 
 
+AMID = np.array([0.0] * 8 + [0.4, 0.0])
+"""An observation with the tool's target amid the workspace."""
+
+
 class _Straight:
     """An oracle that always moves on in x; notes how often it begins anew."""
 
@@ -169,7 +183,7 @@ class _Straight:
 def test_the_tool_slips_at_times_and_strays_seldom() -> None:
     oracle, steps = _Straight(may_err=True), 20_000
     hand = ErringHand(oracle, np.random.default_rng(0))  # type: ignore[arg-type]
-    actions = np.array([hand.act(np.zeros(10)) for _ in range(steps)])
+    actions = np.array([hand.act(AMID) for _ in range(steps)])
     errs = np.abs(actions - (0.03, 0.0)).max(axis=1) > 1e-12
     repeats = (actions[1:] == actions[:-1]).all(axis=1) & errs[1:]
     begins = np.flatnonzero(np.diff(np.concatenate([[False], repeats, [False]]).astype(int)) == 1)
@@ -185,7 +199,7 @@ def test_the_tool_slips_at_times_and_strays_seldom() -> None:
 
 def test_the_tool_errs_only_where_the_oracle_can_correct_it() -> None:
     hand = ErringHand(_Straight(may_err=False), np.random.default_rng(0))  # type: ignore[arg-type]
-    assert all(hand.act(np.zeros(10)).tolist() == [0.03, 0.0] for _ in range(1000))
+    assert_allclose([hand.act(AMID) for _ in range(1000)], np.tile([0.03, 0.0], (1000, 1)), atol=1e-12)
     phases: dict[bool, set[str]] = {False: set(), True: set()}
     oracle, sim = Oracle(0, np.array(TARGETS)), BlockPushSim(1)
     seen = sim.reset(CONTEXT)
@@ -194,6 +208,14 @@ def test_the_tool_errs_only_where_the_oracle_can_correct_it() -> None:
         phases[oracle.may_err].add(oracle._phase.name)
     assert phases[True] == {"PREPARE", "PUSH"}
     assert {"APPROACH", "BACK", "HOME"} <= phases[False]
+
+
+def test_a_tool_that_errs_stays_in_the_workspace() -> None:
+    hand = ErringHand(_Straight(may_err=True), np.random.default_rng(0))  # type: ignore[arg-type]
+    corner = AMID + np.array([0.0] * 8 + [0.29, -0.49])
+    targets = corner[8:] + np.array([hand.act(corner) for _ in range(1000)])
+    assert (targets >= WORKSPACE[:, 0] - 1e-12).all()
+    assert (targets <= WORKSPACE[:, 1] + 1e-12).all()
 
 
 def test_a_set_says_whether_its_tool_errs() -> None:

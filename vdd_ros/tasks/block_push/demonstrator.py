@@ -12,7 +12,7 @@ import numpy as np
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import DemonstrationError
 from vdd_ros.tasks.base import Floats, check_episodes
-from vdd_ros.tasks.block_push.sim import SPEC, START, BlockPushSim, draw_contexts
+from vdd_ros.tasks.block_push.sim import SPEC, START, WORKSPACE, BlockPushSim, draw_contexts
 
 MAX_TRIES = 50
 ARRIVED = 0.001
@@ -137,6 +137,11 @@ class ErringHand:
 
     def act(self, observation: Floats) -> Floats:
         """Return the action, (2,) in m, at an observation, (10,)."""
+        action, target = self._action(observation), observation[8:10]
+        return np.asarray(np.clip(target + action, *WORKSPACE.T) - target)
+
+    def _action(self, observation: Floats) -> Floats:
+        """Return the action, which may lead out of the workspace."""
         random = self._random
         if self._left:
             self._left -= 1
