@@ -130,11 +130,9 @@ def signal_shares(betas: BetaSchedule, count: int, start: float, end: float) -> 
         start: First beta, of the linear schedules.
         end: Last beta.
     """
-    single = torch.float32
+    single = torch.float32  # and on the CPU also where models are built without memory
     if betas == "linear":
-        beta = torch.linspace(
-            start, end, count, dtype=single, device="cpu"
-        )  # also where models are built without memory
+        beta = torch.linspace(start, end, count, dtype=single, device="cpu")
     elif betas == "scaled_linear":
         beta = torch.linspace(start**0.5, end**0.5, count, dtype=single, device="cpu").square()
     else:
