@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tick_records import LABELS, PERIOD_S, RATE_HZ, at, measured
 
 from vdd_ros.benchmark.checkouts import Checkout
 from vdd_ros.benchmark.realtime import PARTS, against, judge
@@ -16,31 +16,6 @@ from vdd_ros.benchmark.realtime.figures import RealtimeRecord
 from vdd_ros.cli.main import main
 from vdd_ros.errors import ConfigurationError, ProcessError, VddError
 from vdd_ros.host.monitor import Preemptions
-
-LABELS = ("seq", "stamp_s", "period_s", "lateness_s", "total_s", "deadline_missed")
-RATE_HZ = 200.0
-PERIOD_S = 1 / RATE_HZ
-
-
-def measured(count: int = 100, **columns: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """Return records of punctual ticks with some columns replaced, after a warm-up."""
-    values = {
-        "seq": np.arange(count, dtype=float),
-        "stamp_s": 1000.0 + PERIOD_S * np.arange(count),
-        "period_s": np.full(count, PERIOD_S),
-        "lateness_s": np.zeros(count),
-        "total_s": np.full(count, 0.3 * PERIOD_S),
-    }
-    ends = columns.get("lateness_s", values["lateness_s"]) + columns.get("total_s", values["total_s"])
-    values["deadline_missed"] = (ends > PERIOD_S).astype(float)
-    records = np.stack([columns.get(label, values[label]) for label in LABELS], axis=1)
-    return {"records": np.concatenate([records[:1].repeat(judge.WARM_UP, 0), records]), "labels": np.array(LABELS)}
-
-
-def at(places: dict[int, float], otherwise: float, count: int = 100) -> NDArray[np.float64]:
-    values = np.full(count, otherwise)
-    values[list(places)] = list(places.values())
-    return values
 
 
 def test_a_node_in_time_misses_nothing() -> None:
@@ -287,10 +262,13 @@ def test_a_checkout_that_measured_nothing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rounds", "3"], "--rounds with --against"),
+        (["--rounds", "3"], "--rounds with --against or --policies"),
         (["--against", ".", "--quick"], "--against DIR goes with --rounds and --json alone"),
         (["--against", "nowhere"], "holds no vdd_ros/cli/main.py"),
         (["--against", ".", "--rounds", "0"], "--rounds is 0; it must be from 1"),
+        (["--policies", "p.onnx", "--quick"], "--policies FILE goes with --rounds, --docs and --json alone"),
+        (["--policies", "p.onnx", "--against", "."], "--policies FILE goes with --rounds, --docs and --json alone"),
+        (["--policies", "nowhere.onnx"], "nowhere.onnx"),
     ],
 )
 def test_a_comparison_that_cannot_be_is_refused(

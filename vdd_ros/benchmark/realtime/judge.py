@@ -48,6 +48,17 @@ def tick_times(found: Arrays) -> Floats:
     return column(found, "total_s")
 
 
+def tick_ratios(ticks: Sequence[Floats], parts: Sequence[Floats]) -> tuple[list[float], list[float]]:
+    """Return, for each round, the median tick over the median baseline, and a tick's 99th percentile over its median.
+
+    Args:
+        ticks: Seconds of the ticks of each round, (n,) each.
+        parts: Seconds of the baseline of each round, (n,) each.
+    """
+    over = [float(np.median(tick) / np.median(part)) for tick, part in zip(ticks, parts, strict=True)]
+    return over, [float(np.percentile(tick, 99) / np.median(tick)) for tick in ticks]
+
+
 def percentiles(seconds: Floats) -> Percentiles:
     """Return percentiles of times (n,), s, without NaN."""
     measured = seconds[np.isfinite(seconds)]

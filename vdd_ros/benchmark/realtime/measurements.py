@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vdd_ros import resources
 from vdd_ros.host.monitor import HostMonitor, Preemptions
 from vdd_ros.running.node_processes import NodeProcesses
+from vdd_ros.tasks import Task
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -28,14 +29,18 @@ class Measurements:
 
     Args:
         policy: Policy file under test.
-        robot_file: Robot file.
+        task: Task whose robot file the nodes use, and whose first observation the probe publishes.
         folder: Folder for logs and measurements.
         fifo_priority: SCHED_FIFO priority of the tick thread and of its baseline; 0 for the ordinary scheduler.
+
+    Raises:
+        TaskError: The task has no robot file.
     """
 
-    def __init__(self, policy: Path, robot_file: Path, folder: Path, fifo_priority: int = 0) -> None:
+    def __init__(self, policy: Path, task: Task, folder: Path, fifo_priority: int = 0) -> None:
         self._policy = policy
-        self._robot_file = robot_file
+        self._task = task.spec.name
+        self._robot_file = task.get_robot_file()
         self._folder = folder
         self._fifo_priority = fifo_priority
 
@@ -97,6 +102,12 @@ class Measurements:
             self._beside_the_probe(nodes, "baseline", given)
         return _load(output)
 
+    def parts(self, rate_hz: float, seconds: float) -> NDArray[np.float64]:
+        """Time the parts of a tick as `baseline` does; return their sum (ticks,), s."""
+        found = self.baseline(rate_hz, seconds)
+        total: NDArray[np.float64] = found["inference"] + found["publish"]
+        return total
+
     def echo(self, rate_hz: float, seconds: float) -> Arrays:
         """Measure a plain echo; return the arrays of the probe."""
         with self._processes() as nodes:
@@ -115,17 +126,19 @@ class Measurements:
 
     def _probe(self, nodes: NodeProcesses, rate_hz: float, seconds: float, **given: Any) -> Arrays:
         output = self._folder / "probe.npz"
-        self._start(nodes, "probe", rate_hz=rate_hz, seconds=seconds, output=output, **given)
+        self._start_probe(nodes, rate_hz=rate_hz, seconds=seconds, output=output, **given)
         _wait_for(nodes, "probe")
         return _load(output)
 
     def _beside_the_probe(self, nodes: NodeProcesses, executable: str, given: dict[str, Any]) -> None:
         """Run a node that ends by itself."""
         self._start(nodes, executable, **given)
-        unused = self._folder / "unused.npz"
-        self._start(nodes, "probe", rate_hz=given["rate_hz"], seconds=A_DAY_S, output=unused)
+        self._start_probe(nodes, rate_hz=given["rate_hz"], seconds=A_DAY_S, output=self._folder / "unused.npz")
         _wait_for(nodes, executable)
         nodes.stop("probe")
+
+    def _start_probe(self, nodes: NodeProcesses, **parameters: Any) -> None:
+        self._start(nodes, "probe", task=self._task, **parameters)
 
     def _start(self, nodes: NodeProcesses, executable: str, **parameters: Any) -> None:
         texts = {name: str(value) if isinstance(value, Path) else value for name, value in parameters.items()}

@@ -109,8 +109,8 @@ def measure(
         before: Record with the other parts; None without one.
     """
     kept: RealtimeRecord = {} if before is None else before
-    robot_file = get_task(SHIPPED_TASK).get_robot_file()
-    measurements, ahead = (Measurements(student, robot_file, folder, priority) for priority in (0, FIFO_PRIORITY))
+    task = get_task(SHIPPED_TASK)
+    measurements, ahead = (Measurements(student, task, folder, priority) for priority in (0, FIFO_PRIORITY))
     by_part: dict[str, Callable[[], RealtimeRecord]] = {
         "networks": lambda: _networks(student, teacher, extent, folder),
         "ticks": lambda: _ticks(measurements, extent),
@@ -205,10 +205,8 @@ def _ticks(measurements: Measurements, extent: Extent) -> RealtimeRecord:
     for number in range(extent.rounds):
         _say(f"ticks and their baseline, round {number + 1} of {extent.rounds}")
         ticks.append(judge.tick_times(measurements.node(RATE_HZ, extent.seconds)))
-        baseline = measurements.baseline(RATE_HZ, extent.seconds)
-        parts.append(baseline["inference"] + baseline["publish"])
-    over = [float(np.median(tick) / np.median(part)) for tick, part in zip(ticks, parts, strict=True)]
-    tails = [float(np.percentile(tick, 99) / np.median(tick)) for tick in ticks]
+        parts.append(measurements.parts(RATE_HZ, extent.seconds))
+    over, tails = judge.tick_ratios(ticks, parts)
     return {
         "tick_over_parts_p50": float(np.median(over)),
         "tick_p99_over_p50": float(np.median(tails)),
