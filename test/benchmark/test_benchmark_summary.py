@@ -183,7 +183,7 @@ def several() -> list[Record]:
 
 def test_the_papers_rows_are_in_its_order_with_the_published_figures_below() -> None:
     heads, *found = summary_table(paper_rows(several()))
-    assert heads == ["row", "backbone", "BESO teacher, 8 steps", "EM", "VDD from BESO"]
+    assert heads == ["row", "backbone", "BESO teacher, 8 steps", "EM", "VDD from BESO", "training, h"]
     assert [row[:2] for row in found] == [
         ["Block Push", "GPT"],
         ["*published*¹", ""],
@@ -197,8 +197,25 @@ def test_the_papers_rows_are_in_its_order_with_the_published_figures_below() -> 
         ["Stacking-2", "GPT"],
         ["*published*", ""],
     ]
-    assert found[2][2:] == ["0.950 / 0.900", "0.950 / 0.900", "–"]
-    assert found[5][2:] == ["0.96", "0.65 ± 0.18", "0.95 ± 0.01"]
+    assert found[2][2:5] == ["0.950 / 0.900", "0.950 / 0.900", "–"]
+    assert found[5][2:] == ["0.96", "0.65 ± 0.18", "0.95 ± 0.01", ""]
+    assert found[7][5] == ""
+
+
+def test_each_model_of_a_row_is_trained_once(tmp_path: Path) -> None:
+    """A teacher of half an hour, however it is sampled, two students of .2 h each, EM of .1 h, and one more teacher."""
+    trials = [
+        *(record(method, train_s=1800.0, distil_s=None, teacher="beso") for method in ("beso", "beso-2")),
+        *(record("vdd-beso", seed, train_s=1800.0, distil_s=720.0, teacher="beso") for seed in (0, 1)),
+        record("em", train_s=360.0, distil_s=None, teacher=None),
+        record("ddpm", backbone="mlp", train_s=3600.0, distil_s=None, teacher="ddpm"),
+    ]
+    one, other = paper_rows(trials)
+    assert (one.trained_s, other.trained_s) == (3600.0, 3600.0)
+    assert [row[-1] for row in summary_table([one, other])] == ["training, h", "1.0", "1.0", ""]
+    assert "that of all rows 2.0 hours." in render(trials, tmp_path, Path())
+    untimed = paper_rows([record("vdd-beso", train_s=1.0, distil_s=None, teacher="beso")])
+    assert (untimed[0].trained_s, summary_table(untimed)[1][-1]) == (None, "–")
 
 
 def test_the_note_of_a_task_is_a_footnote(tmp_path: Path) -> None:
@@ -212,8 +229,8 @@ def test_the_note_of_a_task_is_a_footnote(tmp_path: Path) -> None:
 
 def test_without_published_figures_every_method_has_a_column() -> None:
     heads, *found = summary_table(paper_rows([record("em", task="elsewhere"), record("beso-2", task="elsewhere")]))
-    assert heads == ["row", "backbone", "BESO, Euler 2", "EM"]
-    assert found == [["Elsewhere", "GPT", "0.950 / 0.900", "0.950 / 0.900"]]
+    assert heads == ["row", "backbone", "BESO, Euler 2", "EM", "training, h"]
+    assert [row[:-1] for row in found] == [["Elsewhere", "GPT", "0.950 / 0.900", "0.950 / 0.900"]]
 
 
 def test_where_returns_are_published_ours_stand_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +240,7 @@ def test_where_returns_are_published_ours_stand_beside_them(monkeypatch: pytest.
     assert rows(methods_table(group(trials, "block_push", "gpt")))[0]["published"] == "3.62 (return)"
     _, ours, published = summary_table(paper_rows(trials))
     assert ours[2].startswith("2.500 / ")
-    assert published == ["*published, return*¹", "", "3.62"]
+    assert published == ["*published, return*¹", "", "3.62", ""]
 
 
 def test_only_trials_that_are_compared_must_be_measured_alike(tmp_path: Path) -> None:

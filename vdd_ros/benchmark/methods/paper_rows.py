@@ -47,6 +47,16 @@ class Row:
         """Whether its published figures are mean returns, so that ours stand beside them."""
         return any(one.measure == "return" for one in self.published.values())
 
+    @property
+    def trained_s(self) -> float | None:
+        """Time in which its models were trained, one after another, each once, s; None if one was not timed."""
+        trials = [trial for one in self.found.values() for trial in one.trials]
+        teachers = {trial["teacher"]: trial["train_s"] for trial in trials if trial["teacher"] is not None}
+        own = [trial for trial in trials if METHODS[trial["method"]].steps is None]
+        others = [trial["train_s"] if trial["teacher"] is None else trial["distil_s"] for trial in own]
+        times = [*teachers.values(), *others]
+        return None if None in times else sum(time for time in times if time is not None)
+
     def cell(self, method: str) -> str:
         """Return success, or return, and entropy of a method; a dash if it was not measured."""
         if (one := self.found.get(method)) is None:
@@ -90,17 +100,28 @@ def shown_methods(rows: Iterable[Row]) -> list[str]:
 
 
 def summary_table(rows: Iterable[Row]) -> list[list[str]]:
-    """Return the cells of the summary, heads first: success and entropy of methods, and published figures below."""
+    """Return the cells of the summary, heads first: success and entropy of methods, and published figures below.
+
+    The last column is `Row.trained_s` in hours.
+    """
     rows = list(rows)
     methods, notes = shown_methods(rows), footnotes(rows)
-    cells = [["row", "backbone", *(METHODS[method].label for method in methods)]]
+    cells = [["row", "backbone", *(METHODS[method].label for method in methods), "training, h"]]
     for _, part in groupby(rows, key=lambda row: (row.task, row.milestone)):
         same = list(part)
-        cells += [[row.label, row.backbone.upper(), *map(row.cell, methods)] for row in same]
+        cells += [[row.label, row.backbone.upper(), *map(row.cell, methods), _hours(row)] for row in same]
         if published := same[0].published:
             unit, mark = ", return" if same[0].is_return else "", notes.get(same[0].task, ("",))[0]
-            cells.append([f"*published{unit}*{mark}", "", *(str(published.get(method, "–")) for method in methods)])
+            figures = (str(published.get(method, "–")) for method in methods)
+            cells.append([f"*published{unit}*{mark}", "", *figures, ""])
     return cells
+
+
+def _hours(row: Row) -> str:
+    """Return the hours of training; none for milestones, whose models are those of the task."""
+    if row.milestone is not None:
+        return ""
+    return "–" if row.trained_s is None else f"{row.trained_s / 3600:.1f}"
 
 
 def footnotes(rows: Iterable[Row]) -> dict[str, tuple[str, str]]:

@@ -83,7 +83,12 @@ def _heading(task: str, style: str | None, backbone: str) -> str:
 def _summary(records: list[Record], figures: Path) -> list[str]:
     """Return the paragraphs of the summary."""
     rows = paper_rows(records)
-    text = "Success / task entropy of each method, by task and milestone; in parentheses the style of demonstrations."
+    text = (
+        "Success / task entropy of each method, by task and milestone; in parentheses the style of demonstrations. "
+        "*training, h* is the time of all trainings of a row, each model once, as if one after another"
+    )
+    hours = sum(row.trained_s or 0.0 for row in rows if row.milestone is None) / 3600
+    text += f"; that of all rows {hours:.1f} hours."
     notes = [f"{mark} {note}" for mark, note in footnotes(rows).values()]
     picture = f"![The paper's rows]({(figures / SUMMARY_FIGURE).as_posix()})"
     return ["## The paper's rows", text, paper_table(rows), *notes, picture]
