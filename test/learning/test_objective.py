@@ -18,6 +18,7 @@ from vdd_ros.learning.methods.state_pool import StatePool
 from vdd_ros.learning.methods.vdd import vdd_loss
 from vdd_ros.learning.methods.vdd_objective import (
     ExpertUpdate,
+    draw_experts,
     expert_weights,
     gating_loss,
     multi_noise_update,
@@ -46,13 +47,20 @@ def exact_parameters() -> Tensor:
     return torch.tensor([MEANS, DEVIATIONS], dtype=torch.float64)
 
 
-def estimate(update: Update, sigma: float, uniform: float, kind: str = "ddpm", draws: int = 1) -> tuple[Tensor, Tensor]:
-    """Return the mean of the stochastic gradients, (2, 3) for means and deviations, and its standard error."""
+def estimate(
+    update: Update, sigma: float, uniform: float, kind: str = "ddpm", draws: int = 1, drawn: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Return the mean of the stochastic gradients, (2, 3) for means and deviations, and its standard error.
+
+    With `drawn`, so many experts draw in each state, else all.
+    """
     teacher = exact_teacher(TARGET, kind)
     mean, deviation = (torch.tensor(values).repeat(COUNT, 1).requires_grad_() for values in (MEANS, DEVIATIONS))
-    noise = torch.randn((COUNT, draws, 3, 1), generator=torch.Generator().manual_seed(0))
-    context = teacher.encode(observations(COUNT))
-    result = update(mixture_of(mean, deviation), teacher, context, torch.full((COUNT,), sigma), noise, uniform)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn((COUNT, draws, drawn or 3, 1), generator=generator)
+    context, student = teacher.encode(observations(COUNT)), mixture_of(mean, deviation)
+    experts = draw_experts(expert_weights(student.log_gating, uniform), drawn, generator) if drawn else None
+    result = update(student, teacher, context, torch.full((COUNT,), sigma), noise, uniform, experts)
     gradients = COUNT * torch.stack(torch.autograd.grad(result.loss, (mean, deviation)), dim=1)  # (COUNT, 2, 3)
     return gradients.mean(0).double(), (gradients.std(0) / math.sqrt(COUNT)).double()
 
@@ -81,9 +89,9 @@ def reverse_kl(student: GaussianMixture, log_target: Tensor) -> float:
 
 
 @KINDS
-@pytest.mark.parametrize(("sigma", "draws"), [(0.1, 1), (0.5, 1), (0.5, 3), (1.5, 1)])
+@pytest.mark.parametrize(("sigma", "draws", "drawn"), [(0.1, 1, 0), (0.5, 1, 0), (0.5, 3, 0), (1.5, 1, 0), (0.5, 1, 4)])
 def test_multi_noise_update_descends_the_divergence_of_the_noised_densities(
-    sigma: float, draws: int, kind: str
+    sigma: float, draws: int, drawn: int, kind: str
 ) -> None:
     log_target = TARGET.log_prob(GRID, sigma)
 
@@ -93,7 +101,7 @@ def test_multi_noise_update_descends_the_divergence_of_the_noised_densities(
 
     expected = finite_differences(divergence)
     for uniform in (0.0, 0.5):
-        mean, error = estimate(multi_noise_update, sigma, uniform, kind, draws)
+        mean, error = estimate(multi_noise_update, sigma, uniform, kind, draws, drawn)
         share = weights(uniform) / weights(0.0)  # each expert's own gradient, weighed otherwise
         assert ((mean - expected * share).abs() < 5 * error + 1e-5).all()
         assert (error < 0.1 * expected.abs().max()).all(), "the estimate is sharp enough to tell"
@@ -107,8 +115,8 @@ def asked_at(sigma: float, kind: str) -> Target:
 
 
 @KINDS
-@pytest.mark.parametrize("sigma", [0.1, 0.5])
-def test_paper_update_descends_the_upper_bound(sigma: float, kind: str) -> None:
+@pytest.mark.parametrize(("sigma", "drawn"), [(0.1, 0), (0.5, 0), (0.5, 4)])
+def test_paper_update_descends_the_upper_bound(sigma: float, drawn: int, kind: str) -> None:
     """Expert z's term is E[-log p(a) - log responsibility(z | a)] - H(N_z), responsibilities of frozen parameters."""
     log_target = asked_at(sigma, kind).log_prob(GRID)
     responsibility = mixture_of(*exact_parameters()[:, None]).log_responsibilities(GRID[None])[0]  # (G, 3)
@@ -122,7 +130,7 @@ def test_paper_update_descends_the_upper_bound(sigma: float, kind: str) -> None:
             return float((weights(uniform) * (cross - experts.entropies()[0])).sum())
 
         expected = finite_differences(bound)
-        mean, error = estimate(paper_update, sigma, uniform, kind)
+        mean, error = estimate(paper_update, sigma, uniform, kind, drawn=drawn)
         assert ((mean - expected).abs() < 5 * error + 1e-5).all()
         assert (error < 0.1 * expected.abs().max()).all(), "the estimate is sharp enough to tell"
 

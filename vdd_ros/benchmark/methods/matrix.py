@@ -48,6 +48,7 @@ class Candidate:
 # weights is uniform; docs/results.md has the figures without it.
 PAPER_UPDATE = {
     "update": "paper",
+    "draws": 0,
     "gating_on": "data",
     "noise_scheme": "uniform",
     "min_noise": 0.2,
@@ -96,12 +97,15 @@ MULTI_NOISE_UPDATE = {
     "forward_kl": 0.1,
 }
 UPDATES: dict[str, dict[str, Any]] = {
-    f"{update['update']}-{gating}-{weight}": {**update, "gating_on": gating, "uniform_weight": weight}
+    f"{update['update']}-{gating}-{weight}": {**update, "draws": 8, "gating_on": gating, "uniform_weight": weight}
     for update in (MULTI_NOISE_UPDATE, PAPER_UPDATE)
     for gating in ("teacher", "data")
     for weight in (0.0, 0.5)
 }
-"""Updates of the experts, with the actions that train the gating, and the uniform share of the experts' weights."""
+"""Updates of the experts, with the actions that train the gating, and the uniform share of the experts' weights.
+
+All ask the teacher for as many scores a step.
+"""
 VARIANTS = {**ABLATIONS, **UPDATES}
 
 

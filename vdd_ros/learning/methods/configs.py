@@ -74,8 +74,7 @@ class DistilConfig(FitConfig, MixtureConfig):
         update: Update of the experts: `multi-noise`, or the `paper`'s.
         gating_on: Actions that train the gating: of the `teacher`, or of the `data`.
         gating_every: Expert steps per gating step.
-        draws: Actions drawn per state by the multi-noise update, from experts drawn by weight; 0: `samples` of every
-            expert, as in the paper's update.
+        draws: Actions drawn per state, from experts drawn by weight; 0: `samples` of every expert, as in the paper.
         samples: Actions per drawn expert.
         noise_scheme: Noise levels for the teacher: `log-uniform` or `uniform` in the range, `fixed` at its lower end,
             or falling from its upper to its lower end (`anneal`).

@@ -28,6 +28,7 @@ _PAPER_STUDENT: dict[str, Any] = {
     "expert_start": "box",
     "start_bound": 1.0,
     "floor": 1e-4,
+    "draws": 0,
     "samples": 2,
     "noise_scheme": "uniform",
     "uniform_weight": 0.0,

@@ -70,7 +70,7 @@ def vdd_loss(student: MixtureStudent, teacher: Teacher, pool: StatePool, config:
         sigma = draw_sigmas(config.noise_scheme, config.batch, *noise_range, step / config.steps, generator)
         sigma = teacher.nearest_level(sigma, *noise_range)
         drawn = None
-        if config.draws and config.update == "multi-noise":
+        if config.draws:
             drawn = draw_experts(expert_weights(mixture.log_gating, config.uniform_weight), config.draws, generator)
         shape = (config.batch, config.samples, config.experts if drawn is None else config.draws, student.size)
         noise = torch.randn(shape, generator=generator, device=device)

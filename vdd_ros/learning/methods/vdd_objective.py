@@ -34,7 +34,13 @@ def expert_weights(log_gating: Tensor, uniform: float) -> Tensor:
 
 
 def paper_update(
-    mixture: GaussianMixture, teacher: Teacher, context: Context, sigma: Tensor, noise: Tensor, uniform: float
+    mixture: GaussianMixture,
+    teacher: Teacher,
+    context: Context,
+    sigma: Tensor,
+    noise: Tensor,
+    uniform: float,
+    experts: Tensor | None = None,
 ) -> ExpertUpdate:
     """Return the update of the VDD paper (Zhou et al. 2024): the teacher's score at un-noised actions.
 
@@ -48,17 +54,20 @@ def paper_update(
         sigma: (B,) noise level at which the teacher is evaluated.
         noise: (B, V, Z, D) standard normal.
         uniform: Uniform share of the experts' weights.
+        experts: (B, K) experts that draw, as from `draw_experts`; then `noise` is (B, V, K, D), and the sum over
+            experts is estimated by those. None for all, as in the paper.
     """
-    action = mixture.draw_each(noise)  # (B, V, Z, D)
-    weight = expert_weights(mixture.log_gating, uniform)
+    source = mixture if experts is None else mixture.pick(experts)
+    action = source.draw_each(noise)  # (B, V, Z, D)
     with torch.no_grad():
-        frozen, at = mixture.detach(), action.flatten(1, 2)  # (B, V * Z, D)
-        gap = frozen.score(at) - teacher.score_unnoised(context, at, sigma[:, None])
+        weight = expert_weights(mixture.log_gating, uniform) if experts is None else source.log_gating.exp()
+        at = action.flatten(1, 2)  # (B, V * Z, D)
+        gap = mixture.detach().score(at) - teacher.score_unnoised(context, at, sigma[:, None])
         # the gradient of -score . a - log responsibility, whose log is log N_z + log gating_z - log q
-        force = gap.unflatten(1, noise.shape[1:3]) - frozen.own_score(noise)
+        force = gap.unflatten(1, noise.shape[1:3]) - source.detach().own_score(noise)
         disagreement = (_share(weight, noise) * gap.square().sum(-1)).sum(-1) * sigma.square()
     cross = (force * action).sum(-1).mean(1)  # (B, Z)
-    loss = (weight * (cross - mixture.entropies())).sum(-1).mean()
+    loss = (weight * (cross - source.entropies())).sum(-1).mean()
     return ExpertUpdate(loss, disagreement.mean())
 
 
