@@ -10,22 +10,20 @@ from policy_files import mixture_spec
 
 from vdd_ros.policy.spec import METADATA_KEY
 
-Action = tuple[float, float]
-ACT_DIM = 2
+Action = tuple[float, ...]
 
 
-def write_echo(
-    path: Path, horizon: int, *, told: Action = (0.0, 0.0), untold: Action = (0.0, 0.0), **spec: Any
-) -> Path:
+def write_echo(path: Path, horizon: int, *, told: Action = (0.0,), untold: Action = (0.0,), **spec: Any) -> Path:
     """Write a file whose chunk has the known actions, then `told` if there are any, otherwise `untold`.
 
     The density of an answer is the number of known actions.
     """
     metadata = mixture_spec(horizon=horizon, experts=1, settings={"prefix": {"tempering": 0.5}}, **spec)
+    obs_dim, act_dim = metadata.obs_dim, metadata.act_dim
     graph = parser.parse_graph(f"""
-    echo (float[B, 1, 4] observation, float[B, {horizon}, {ACT_DIM}] noise, float[B] expert_uniform,
-          float[B, {horizon}, {ACT_DIM}] prefix, int64[B] prefix_steps)
-      => (float[B, {horizon}, {ACT_DIM}] action, int64[B] expert, float[B, 1] gating, float[B] log_prob)
+    echo (float[B, 1, {obs_dim}] observation, float[B, {horizon}, {act_dim}] noise, float[B] expert_uniform,
+          float[B, {horizon}, {act_dim}] prefix, int64[B] prefix_steps)
+      => (float[B, {horizon}, {act_dim}] action, int64[B] expert, float[B, 1] gating, float[B] log_prob)
     {{
         steps = Unsqueeze(prefix_steps, last)
         known = Less(times, steps)
