@@ -47,6 +47,8 @@ def run(chunks: Chunks, ticks: range) -> list[tuple[float, float] | None]:
     for tick in ticks:
         step = chunks.next(np.full((1, 4), tick, np.float32), None)
         done.append(None if step is None else tuple(step.actions[0].tolist()))
+        if chunks.due:
+            chunks.request(np.full((1, 4), tick, np.float32), None)
         if chunks._requested is not None and chunks._policy.gate is None:  # type: ignore[attr-defined]
             chunks._requested.result(10.0)
     return done

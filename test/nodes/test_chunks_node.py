@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from echo_policy import write_echo
 from node_rig import AVOIDING, MakeNode, started
 from policy_files import write_mixture
 from ros_helpers import Bench, NodeProcess, node_process
@@ -197,6 +198,21 @@ def test_chunks_that_are_asked_for_ahead(make_node: MakeNode, bench: Bench, tmp_
     assert column(records, "commanded")[-80:].mean() > 0.95
     assert np.median(column(records, "total_s")) < 0.5 / HZ
     watched.check(HZ)
+
+
+def test_a_prefetching_node_tells_the_policy_what_it_executes(
+    make_node: MakeNode, bench: Bench, tmp_path: Path
+) -> None:
+    """This policy's density is the number of actions that it was told, and it goes on from those in another way."""
+    watched = Watched(bench)
+    decisions = bench.collect(Float64MultiArray, "/policy/decision", 1000)
+    policy = write_echo(tmp_path / "echo.onnx", HORIZON, told=(0.0002, 0.0), untold=(0.0, 0.0001))
+    started(make_node(policy_path=str(policy), rate_hz=HZ, action_steps=STEPS, prefetch_ticks=2))
+    watched.run_until(lambda: any(decision.data[2] == 2 for decision in decisions), "an answer to what was executed")
+    first, told = decisions[0], next(decision for decision in decisions if decision.data[2] == 2)
+    assert first.data[2] == 0
+    assert list(first.data[-2:]) == pytest.approx([0.0, 0.0001])
+    assert list(told.data[-2:]) == pytest.approx([0.0002, 0.0])
 
 
 def column(records: list[Any], label: str) -> np.ndarray:

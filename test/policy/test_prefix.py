@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
+from echo_policy import write_echo
 from numpy.testing import assert_array_equal
-from onnx import numpy_helper, parser
 from policy_files import mixture_spec, write_mixture
 
 from vdd_ros.errors import ObservationError, PolicyFileError
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.signature import graph_inputs
-from vdd_ros.policy.spec import METADATA_KEY, PolicySpec
+from vdd_ros.policy.spec import PolicySpec
 
 HORIZON, ACT_DIM = 4, 2
 WINDOW = np.full((1, 4), 0.3)
@@ -24,39 +23,7 @@ PREFIX = np.arange(1.0, 1 + HORIZON * ACT_DIM).reshape(HORIZON, ACT_DIM) / 1000
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Write a file that gives the known actions, then zeros; its density is the number of known actions."""
-    spec = mixture_spec(horizon=HORIZON, experts=1, settings={"prefix": {"tempering": 0.5}})
-    graph = parser.parse_graph(f"""
-    echo (float[B, 1, 4] observation, float[B, {HORIZON}, {ACT_DIM}] noise, float[B] expert_uniform,
-          float[B, {HORIZON}, {ACT_DIM}] prefix, int64[B] prefix_steps)
-      => (float[B, {HORIZON}, {ACT_DIM}] action, int64[B] expert, float[B, 1] gating, float[B] log_prob)
-    {{
-        steps = Unsqueeze(prefix_steps, last)
-        known = Less(times, steps)
-        chosen = Where(known, prefix, zero)
-        silence = Mul(noise, zero)
-        action = Add(chosen, silence)
-        gone = Mul(expert_uniform, zero)
-        expert = Cast <to = 7> (gone)
-        watched = ReduceSum <keepdims = 0> (observation, entries)
-        nothing = Mul(watched, zero)
-        ones = Add(nothing, one)
-        gating = Identity(ones)
-        log_prob = Cast <to = 1> (prefix_steps)
-    }}""")
-    constants: dict[str, Any] = {
-        "times": np.arange(HORIZON)[None, :, None],
-        "last": np.array([1, 2]),
-        "entries": np.array([2]),
-        "zero": np.float32(0),
-        "one": np.float32(1),
-    }
-    for name, value in constants.items():
-        graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
-    model.metadata_props.add(key=METADATA_KEY, value=spec.to_json())
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, tmp_path / "echo.onnx")
-    return tmp_path / "echo.onnx"
+    return write_echo(tmp_path / "echo.onnx", HORIZON)
 
 
 def expected(steps: int) -> np.ndarray:

@@ -8,7 +8,18 @@ import pytest
 
 CLI = Path(__file__).resolve().parents[2] / "vdd_ros" / "cli"
 # What commands share; each of them imports no command.
-HELPERS = ("actions", "failures", "main", "numbers", "options", "results", "threads", "training_report", "training_run")
+HELPERS = (
+    "actions",
+    "chunk_options",
+    "failures",
+    "main",
+    "numbers",
+    "options",
+    "results",
+    "threads",
+    "training_report",
+    "training_run",
+)
 PUBLIC = {"HELP", "add_arguments", "run"}
 MAX_LINES = 120
 MAX_HELPER_LINES = 150

@@ -4,6 +4,7 @@ import argparse
 from hashlib import sha256
 from pathlib import Path
 
+from vdd_ros.cli.chunk_options import add_chunk_options, delays_of
 from vdd_ros.cli.numbers import POSITIVE, SEED, Whole, count_or_file
 from vdd_ros.cli.options import add_worker_options
 from vdd_ros.cli.results import add_result_options, check_result_options, keep_result
@@ -11,7 +12,9 @@ from vdd_ros.console import show
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.evaluation.contexts import read_contexts
-from vdd_ros.evaluation.entrant import Entrant, compared_record, compared_tables, evaluate_entrants
+from vdd_ros.evaluation.delay_figure import draw_delays
+from vdd_ros.evaluation.delays import delays_record, evaluate_delays, tables
+from vdd_ros.evaluation.entrant import Entrant
 from vdd_ros.evaluation.rollout_report import RolloutSettings, draw_all
 from vdd_ros.places import OutputFile
 from vdd_ros.policy.onnx_policy import NOISES
@@ -48,13 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="mean",
         help="for mixtures: execute the expert's mean, or a sample from it (default: %(default)s)",
     )
-    parser.add_argument(
-        "--action-steps",
-        type=Whole(most=None),
-        default=1,
-        metavar="N",
-        help="actions of a chunk to execute before the next inference (default: %(default)s)",
-    )
+    add_chunk_options(parser)
     parser.add_argument(
         "--goals",
         type=Path,
@@ -81,8 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the tables, write the requested files."""
     _check_arguments(args)
-    paths = [path for path in (args.policy, args.against) if path is not None]
-    entrants = [Entrant.open(path, args.expert, args.noise) for path in paths]
+    entrants = [Entrant.open(path, args.expert, args.noise) for path in (args.policy, args.against) if path is not None]
     task = _task_of(entrants[0].policy.spec, args)
     if any(file is not None for file in (args.figure, args.sheet, args.video)):
         task.get_scene()  # refuses a task without one before the rollouts
@@ -91,13 +87,21 @@ def run(args: argparse.Namespace) -> int:
     starts = sha256(contexts.tobytes()).hexdigest() if isinstance(args.contexts, Path) else None
     goals_sha256 = None if goals is None else goals.sha256
     how = (args.action_steps, args.expert, args.noise, goals_sha256, starts)
-    settings = RolloutSettings(args.rollouts, args.seeds, *how)
+    settings = RolloutSettings(args.rollouts, args.seeds, *how, prefix=args.prefix)
     with workers(args.jobs, args.ray) as pool:
-        found = evaluate_entrants(entrants, task, settings, goals, contexts, pool)
-    show(*(text for one in found for text in one.tables()), *compared_tables(found))
-    keep_result(args, compared_record(found))
+        found = evaluate_delays(entrants, task, settings, delays_of(args), goals, contexts, pool)
+    show(*tables(found))
+    keep_result(args, delays_record(found))
+    draw_delays(args.delay_figure, found)
     pictures = {"figure": args.figure, "sheet": args.sheet, "video": args.video}
-    draw_all(pictures, args.policy.name, task, found[0].runs[args.seeds[0]], args.seeds[0], speed=args.video_speed)
+    draw_all(
+        pictures,
+        args.policy.name,
+        task,
+        found[0][0].evaluated.runs[args.seeds[0]],
+        args.seeds[0],
+        speed=args.video_speed,
+    )
     return 0
 
 

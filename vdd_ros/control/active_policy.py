@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vdd_ros.control.chunks import Chunks
+from vdd_ros.control.commander import Commander
+from vdd_ros.control.committed import Committed
 from vdd_ros.control.counters import Counters
 from vdd_ros.control.decision import DecisionRecord
 from vdd_ros.control.following import Following
@@ -26,6 +31,7 @@ class ActivePolicy:
         channel: Turns its actions into commands.
         following: Judges whether the robot follows the commands.
         decision: Its newest decision.
+        committed: What is executed until a requested chunk arrives; None if the policy is not told.
     """
 
     policy: OnnxPolicy
@@ -35,6 +41,7 @@ class ActivePolicy:
     channel: CommandChannel
     following: Following
     decision: DecisionRecord
+    committed: Committed | None = None
 
     @classmethod
     def of(
@@ -82,7 +89,35 @@ class ActivePolicy:
                 channel, observer.columns, observer.stamps_s, period_s=period_s, timeout_s=guards.follow_timeout_s
             ),
             DecisionRecord(spec),
+            Committed(channel, spec, prefetch_ticks) if spec.takes_prefix and prefetch_ticks else None,
         )
+
+    def ask_ahead(
+        self,
+        window: NDArray[np.float32],
+        newest: NDArray[np.float32],
+        commander: Commander,
+        *,
+        trajectories: bool,
+    ) -> None:
+        """Request the next chunk if it is time; call once per tick, after its command.
+
+        A policy with a prefix is told what is executed until the chunk arrives, if that is known.
+
+        Args:
+            window: (history, obs_dim) the observation window of this tick.
+            newest: (obs_dim,) its newest row.
+            commander: Has commanded this tick's action.
+            trajectories: Whether it sends whole chunks.
+        """
+        if self.committed is not None:
+            self.committed.note(starting=commander.starting)
+        if not self.chunks.due:
+            return
+        known = None
+        if self.committed is not None:
+            known = self.committed.actions(self.chunks.executing, newest, commander, trajectories=trajectories)
+        self.chunks.request(window, self.observer.goal, self.observer.arrays, known)
 
     def count_in(self, counters: Counters) -> None:
         """Use these counters from now on."""

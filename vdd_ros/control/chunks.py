@@ -65,12 +65,13 @@ class InferenceWorker:
         observation: NDArray[np.floating],
         goal: NDArray[np.floating] | None,
         arrays: Windows | None,
+        prefix: Floats32 | None,
         *,
         anew: bool,
     ) -> "Future[tuple[Act, float]]":
         """Request an act; the future holds the act and its duration in seconds. `anew` resets the policy first."""
         future: Future[tuple[Act, float]] = Future()
-        self._requests.put((observation, goal, arrays, anew, future))
+        self._requests.put((observation, goal, arrays, prefix, anew, future))
         return future
 
     def close(self) -> None:
@@ -79,12 +80,12 @@ class InferenceWorker:
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:
-            observation, goal, arrays, anew, future = request
+            observation, goal, arrays, prefix, anew, future = request
             try:
                 if anew:
                     self._policy.reset()
                 began = self._timer()
-                act = self._policy.act(observation, goal, arrays)
+                act = self._policy.act(observation, goal, arrays, prefix)
                 future.set_result((act, self._timer() - began))
             except Exception as error:  # the tick raises it
                 future.set_exception(error)
@@ -95,7 +96,8 @@ class Chunks:
 
     Without prefetching the policy runs within the tick that needs its result. With prefetching it runs in a separate
     thread, requested `prefetch_ticks` earlier, and at the start in the first tick. ONNX Runtime lets both threads run,
-    so no tick waits. The result refers to the instant of the request: actions for past ticks are skipped.
+    so no tick waits. The result refers to the instant of the request: actions for past ticks are skipped. The request
+    is made with `request` after a tick's command, once it is `due`, so that it can say what is executed until then.
 
     Args:
         policy: The policy; with prefetching, nothing else may use it.
@@ -134,6 +136,7 @@ class Chunks:
         self._windows = [np.zeros((policy.spec.history, policy.spec.obs_dim), np.float32) for _ in range(2)]
         self._requested_goal: NDArray[np.floating] | None = None
         # Arrays of the open request, the only one that still needs them.
+        self._requested_prefix = np.zeros((prefetch_ticks, policy.spec.act_dim), np.float32)
         self._requested_arrays = {
             feature.name: np.zeros((policy.spec.history, *feature.shape), feature.dtype)
             for feature in (policy.spec.arrays if prefetch_ticks else ())
@@ -184,7 +187,7 @@ class Chunks:
         if self._worker is None:
             return True
         if self._requested is None:
-            self._request(observation, goal, arrays)
+            self.request(observation, goal, arrays)
         elif self._requested.done():
             return True
         else:
@@ -229,9 +232,17 @@ class Chunks:
             step = Step(actions, self._index, result.act, result.inference_s, result.window, result.goal)
         self._index += 1
         self._left -= 1
-        if self._worker is not None and self._left < self.prefetch_ticks and self._requested is None:
-            self._request(observation, goal, arrays)
         return step
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to request the next chunk, ahead of the last action of this one."""
+        return self._left < self.prefetch_ticks and self._requested is None and not self.starting
+
+    @property
+    def executing(self) -> Floats32:
+        """The actions that are executed until the next chunk, (m, act_dim): that of the last `next`, and later ones."""
+        return self._chunk[self._index - 1 : self._index + self._left]
 
     def _result(
         self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None
@@ -246,13 +257,25 @@ class Chunks:
                 return Result(act, inference_s, self._since_request, self._windows[1], self._requested_goal)
             self.starting = False  # it arrived too late: none of its actions remains
         if self._requested is None:
-            self._request(observation, goal, arrays)
+            self.request(observation, goal, arrays)
         return None
 
-    def _request(
-        self, observation: NDArray[np.floating], goal: NDArray[np.floating] | None, arrays: Windows | None
+    def request(
+        self,
+        observation: NDArray[np.floating],
+        goal: NDArray[np.floating] | None,
+        arrays: Windows | None = None,
+        prefix: NDArray[np.floating] | None = None,
     ) -> None:
-        """Request this tick's act, unless a dropped request is still open: its window must last until then."""
+        """Request this tick's act, unless a dropped request is still open: its window must last until then.
+
+        Args:
+            observation: (history, obs_dim) at this tick.
+            goal: (goal_length, obs_dim), or None.
+            arrays: (history, *shape) of each array by name, or None.
+            prefix: (m, act_dim) the actions of this tick and of those after it, m at most `prefetch_ticks`; None if
+                they are not known.
+        """
         if self._worker is None or (self._dropped is not None and not self._dropped.done()):
             return
         self._dropped = None
@@ -262,8 +285,11 @@ class Chunks:
         if self._requested_arrays is not None and arrays is not None:
             for name, window in self._requested_arrays.items():
                 window[...] = arrays[name]
+        known = None if prefix is None else self._requested_prefix[: len(prefix)]
+        if known is not None:
+            known[...] = prefix
         self._requested = self._worker.request(
-            self._windows[1], self._requested_goal, self._requested_arrays, anew=self._anew
+            self._windows[1], self._requested_goal, self._requested_arrays, known, anew=self._anew
         )
         self._anew = False
         self._since_request = 0

@@ -44,6 +44,7 @@ class Commander:
         blocked: Why nothing is commanded although the policy acts; empty if not blocked.
         obstacle: Why commands would not arrive, such as an action without server; empty if they do. Set from any
             thread; nothing is commanded meanwhile.
+        way: The trajectory under way.
         stale: The rest of a trajectory whose episode has ended.
 
     Raises:
@@ -90,7 +91,7 @@ class Commander:
         self._dry_command = np.zeros_like(self._command)
         self._before = np.zeros_like(self._command)
         self._measured = np.zeros_like(self._command)
-        self._way = Trajectory(len(self._command), period_s)
+        self.way = Trajectory(len(self._command), period_s)
         self._first, self._first_of_another, self._engaged = True, False, False
         self.stale = StaleTrajectory()
 
@@ -139,7 +140,7 @@ class Commander:
 
     def elapse(self, now_s: float, *, in_tick: bool = True) -> None:
         """Advance the last trajectory to this time, of a tick or not: the robot keeps moving even if ticks are lost."""
-        self._way.elapse(now_s, in_tick=in_tick)
+        self.way.elapse(now_s, in_tick=in_tick)
 
     def follow_up(self, newest: NDArray[np.float32], now_s: float) -> bool:
         """Mark this tick's point as under way, and send it to the commands without chunks; return whether it was sent.
@@ -152,7 +153,7 @@ class Commander:
             return False
         if self._watches and not self._first:
             self._watch_point(newest.tolist(), now_s)
-        point = self._way.step()
+        point = self.way.step()
         if not self._single or point is None or self._sender is None:
             return False
         if not self._step_limits.apply(point):
@@ -169,7 +170,7 @@ class Commander:
     def _reached(self) -> list[float]:
         """Return the present set points: on the trajectory, or the last ones sent."""
         sent = self._step_limits.bounded
-        return [s if steps else p for s, p, steps in zip(sent, self._way.passed, self._takes_steps, strict=True)]
+        return [s if steps else p for s, p, steps in zip(sent, self.way.passed, self._takes_steps, strict=True)]
 
     def dry_run(self, action: NDArray[np.float32], newest: NDArray[np.float32]) -> None:
         """Dry-run `command`: send nothing, count nothing, keep no state."""
@@ -192,7 +193,7 @@ class Commander:
             newest: (obs_dim,) observation of this tick.
             now_s: The time in seconds, on the clock of the stamps.
         """
-        if len(self._way.points):
+        if len(self.way.points):
             self.limits.follow(self._reached())
         if not self._bound(actions[0], newest, now_s):
             return False
@@ -204,8 +205,8 @@ class Commander:
             if not self.limits.apply(points[count]):
                 break
             count += 1
-        self._way.begin(points[:count], now_s)
-        self._step_limits.follow(self._way.passed)
+        self.way.begin(points[:count], now_s)
+        self._step_limits.follow(self.way.passed)
         if self._sender is None:
             return False
         self._sender.trajectory(points[:count], self._all)
@@ -256,10 +257,10 @@ class Commander:
         if not self._first:
             self._counters.failsafes += 1
             if self._failsafe is not None:
-                self._failsafe.begin(self._way.planned[0] if len(self._way.planned) else None)
+                self._failsafe.begin(self.way.planned[0] if len(self.way.planned) else None)
             self.following.pause()
         self._first = True
-        self._way.drop()
+        self.way.drop()
         if self._failsafe is not None:
             self._failsafe.repeat()
 
@@ -271,10 +272,10 @@ class Commander:
             moved: The robot may have been moved, as at an episode's start. The point that replaces the rest of a
                 trajectory then waits for the robot's position, see `cancel_trajectory`.
         """
-        if moved and len(self._way.planned) and self._failsafe is not None and self.channel.measured.any():
+        if moved and len(self.way.planned) and self._failsafe is not None and self.channel.measured.any():
             if self._failsafe.cut:
-                self.stale.keep(self._way.rest())
-                self._way.drop()
+                self.stale.keep(self.way.rest())
+                self.way.drop()
         elif not moved:
             self.cut_stale_trajectory()
         self.enter_failsafe()
@@ -284,7 +285,7 @@ class Commander:
 
     def cut_stale_trajectory(self) -> None:
         """Replace the rest of an ended episode's trajectory by its due point, since no observation will be awaited."""
-        due = self.stale.due(self._way.now_s, in_tick=False)
+        due = self.stale.due(self.way.now_s, in_tick=False)
         if due is not None and self._sender is not None and self._failsafe is not None:
             self._sender.trajectory(due[None], self._failsafe.cut)
 
@@ -296,7 +297,7 @@ class Commander:
 
     def _watch_point(self, seen: list[float], now_s: float) -> None:
         """Check that the robot is near the point that is due; otherwise send the point nearest to it and stop."""
-        limits, way = self.limits, self._way
+        limits, way = self.limits, self.way
         due = way.passed
         if len(way.planned):
             due = way.planned[0].tolist()

@@ -37,7 +37,7 @@ class CommandLimits:
         waited: Per entry, commands that waited for the robot, (dim,).
         waits: Indices of the entries that wait in the newest command.
         bounded: The newest command, dim numbers.
-        origin: Starting values of its step, for the newest measured command.
+        origin: Starting values of its step.
 
     Raises:
         ConfigurationError: The limits differ in length, low is not below high, or a step or an error is not above 0.
@@ -157,7 +157,7 @@ class CommandLimits:
             self.too_far[rotation.first] += rotation.step(values, self._before)
         if measured is not None:
             self._wait_beside(values, measured)
-            self.origin[:] = self._before if self._has_before else values
+        self.origin[:] = self._before if self._has_before else values
         self._before[:] = values
         self._has_before = True
         self.accepted += 1

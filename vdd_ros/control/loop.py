@@ -247,7 +247,7 @@ class PolicyLoop:
         inferred = self._timer()
         commanded = self._command(step, _newest(observation), now_s, inferred - began)
         published = self._timer()
-
+        active.ask_ahead(observation, _newest(observation), self.commander, trajectories=self._trajectories)
         when = Moments(period_s, lateness_s, began, assembled, inferred, published)
         self._records.add(active, step, now_s, when, commanded=commanded)
         self._records.bookkeeping_s = self._timer() - published

@@ -7,6 +7,7 @@ from pathlib import Path
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import JsonObject, json_object, to_json
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode, goals_of
+from vdd_ros.evaluation.continuing import NONE, check_continuation, prefix_for
 from vdd_ros.evaluation.differences import ScoreDifference
 from vdd_ros.evaluation.rollout_report import RolloutRecord, RolloutSettings, headline, rollout_record
 from vdd_ros.evaluation.rollouts import Elsewhere, EpisodesScore, SeedScores, roll_out_seeds, score_seeds
@@ -77,6 +78,36 @@ class Evaluated:
         return rollout_record(one.file, one.policy.spec, self.task.spec, self.settings, self.scores)
 
 
+def prepared(
+    entrants: Sequence[Entrant], task: Task, settings: RolloutSettings, goals: DemonstrationSet | None
+) -> list[tuple[Entrant, Floats | None, RolloutSettings]]:
+    """Return each entrant with its goals and its own settings.
+
+    Args:
+        entrants: The first must take goals if there are any, and a prefix if that is asked for; the others take them if
+            they can.
+        task: Their task.
+        settings: Settings of the episodes.
+        goals: Demonstrations whose last observations are the goals, or None.
+
+    Raises:
+        ConfigurationError: An entrant does not fit the task, the goals, the number of actions or the delay.
+    """
+    found = []
+    for number, one in enumerate(entrants):
+        spec = one.policy.spec
+        fits(spec, task.spec)
+        check_action_steps(spec, settings.action_steps)
+        own = goals if number == 0 or spec.goal_length else None
+        ends = None if own is None else goals_of(own, spec)
+        goal_of_episode(spec, ends, settings.rollouts)  # refuses what does not fit
+        prefix = prefix_for(spec, settings.prefix, must=number == 0)
+        check_continuation(spec, settings.action_steps, settings.delay or 0, prefix)
+        sha256 = None if own is None else own.sha256
+        found.append((one, ends, replace(settings, goals_sha256=sha256, prefix=prefix)))
+    return found
+
+
 def evaluate_entrants(
     entrants: Sequence[Entrant],
     task: Task,
@@ -88,7 +119,7 @@ def evaluate_entrants(
     """Run the episodes of entrants, one after the other, from the same contexts with the same seeds.
 
     Args:
-        entrants: The first must take goals if there are any; the others take them if they can.
+        entrants: As `prepared`, like the next three.
         task: Their task.
         settings: Settings of the episodes.
         goals: Demonstrations whose last observations are the goals, or None.
@@ -96,19 +127,10 @@ def evaluate_entrants(
         pool: Runs the episodes.
 
     Raises:
-        ConfigurationError: An entrant does not fit the task, the goals or the number of actions.
+        ConfigurationError: As `prepared`.
     """
-    prepared = []
-    for number, one in enumerate(entrants):
-        spec = one.policy.spec
-        fits(spec, task.spec)
-        check_action_steps(spec, settings.action_steps)
-        own = goals if number == 0 or spec.goal_length else None
-        ends = None if own is None else goals_of(own, spec)
-        goal_of_episode(spec, ends, settings.rollouts)  # refuses what does not fit
-        prepared.append((one, ends, replace(settings, goals_sha256=None if own is None else own.sha256)))
     found = []
-    for one, ends, how in prepared:
+    for one, ends, how in prepared(entrants, task, settings, goals):
         elsewhere = Elsewhere(pool, one.file, one.expert, one.noise)
         runs = roll_out_seeds(
             one.policy,
@@ -118,6 +140,8 @@ def evaluate_entrants(
             action_steps=how.action_steps,
             goals=ends,
             contexts=contexts,
+            delay=how.delay or 0,
+            prefix=how.prefix or NONE,
             elsewhere=elsewhere,
         )
         found.append(Evaluated(one, task, how, runs, score_seeds(task, runs)))
@@ -147,11 +171,12 @@ def compared_record(found: Sequence[Evaluated]) -> RolloutRecord:
     record = first.record()
     for other in others:
         record["against"] = other.record()
-        record["difference"] = _difference_record(differences(first.scores.pooled, other.scores.pooled))
+        record["difference"] = difference_record(differences(first.scores.pooled, other.scores.pooled))
     return record
 
 
-def _difference_record(found: dict[str | None, ScoreDifference]) -> JsonObject:
+def difference_record(found: dict[str | None, ScoreDifference]) -> JsonObject:
+    """Return differences, as from `differences`, as a JSON object."""
     content = json_object(found[None])
     if milestones := {name: json_object(one) for name, one in found.items() if name is not None}:
         content["milestones"] = to_json(milestones)

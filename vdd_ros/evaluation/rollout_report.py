@@ -29,6 +29,9 @@ class RolloutSettings:
         expert, noise: How a mixture acts, as in `OnnxPolicy.load`.
         goals_sha256: Hash of the demonstrations whose last observations are the goals, or None.
         contexts_sha256: Hash of the given contexts, float64 row by row; None if the task drew them.
+        delay: Steps until an answer arrives; None: no delay, which the record need not say.
+        prefix: How an answer continues what is executed until then, one of `continuing.PREFIXES`; None: what each
+            policy can do best.
     """
 
     rollouts: int
@@ -38,11 +41,15 @@ class RolloutSettings:
     noise: str
     goals_sha256: str | None
     contexts_sha256: str | None = None
+    delay: int | None = None
+    prefix: str | None = None
 
 
 class _IfPresent(TypedDict, total=False):
     deterministic: bool
     contexts_sha256: str
+    delay: int
+    prefix: str
 
 
 class EvaluationSettings(_IfPresent):
@@ -55,6 +62,7 @@ class EvaluationSettings(_IfPresent):
         deterministic: True for a deterministic policy file, absent for others.
         goals_sha256: As in `RolloutSettings`.
         contexts_sha256: As in `RolloutSettings`; absent if the task drew the contexts.
+        delay, prefix: As in `RolloutSettings`; absent without --delay and --prefix.
     """
 
     rollouts_a_seed: int
@@ -67,6 +75,7 @@ class EvaluationSettings(_IfPresent):
 class _IfCompared(TypedDict, total=False):
     against: "RolloutRecord"
     difference: JsonObject
+    delays: list[JsonObject]
 
 
 class RolloutRecord(_IfCompared):
@@ -83,6 +92,8 @@ class RolloutRecord(_IfCompared):
         against: Record of the policy of `--against`; absent without it.
         difference: Differences to that policy: `success`, `entropy` and, if there are any, both of each of the
             `milestones`; the keys of `Difference`. Absent without it.
+        delays: With --delay, what was found at each delay, see `vdd_ros.evaluation.delays`; all else is then about the
+            first of them. Absent without it.
     """
 
     task: str
@@ -111,6 +122,8 @@ def rollout_record(
     present: _IfPresent = {"deterministic": True} if policy.is_deterministic else {}
     if settings.contexts_sha256 is not None:
         present["contexts_sha256"] = settings.contexts_sha256
+    if settings.delay is not None and settings.prefix is not None:
+        present |= {"delay": settings.delay, "prefix": settings.prefix}
     return {
         "task": task.name,
         "policy": policy_facts(file, policy),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vdd_ros.documents import JsonObject, to_json
 from vdd_ros.evaluation.compatibility import check_action_steps, fits, goal_of_episode
 from vdd_ros.evaluation.contexts import contexts_of_episodes
+from vdd_ros.evaluation.continuing import CONDITION, JOINT_OF, NONE, check_continuation
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.policy_file import PolicyFile
 from vdd_ros.progress import Progress
@@ -138,6 +139,8 @@ class Share:
         action_steps: Actions of a chunk to execute before the next inference.
         contexts: (n, c) contexts of its n episodes.
         goals: (n, goal_length, obs_dim) their goals, or None.
+        delay: Steps until an answer arrives.
+        prefix: How an answer continues what is executed until then, one of `continuing.PREFIXES`.
     """
 
     seed: int
@@ -145,6 +148,8 @@ class Share:
     action_steps: int
     contexts: Floats
     goals: NDArray[np.floating] | None
+    delay: int
+    prefix: str
 
 
 def roll_out_seeds(
@@ -156,18 +161,24 @@ def roll_out_seeds(
     action_steps: int = 1,
     goals: NDArray[np.floating] | None = None,
     contexts: int | Floats | None = None,
+    delay: int = 0,
+    prefix: str = NONE,
     progress: bool = True,
     elsewhere: Elsewhere | None = None,
 ) -> dict[int, Rollouts]:
     """Return the episodes of each seed; see `evaluate_policy`.
 
     They are run in shares of `EPISODES_A_SHARE`, by this process or `elsewhere`; the result is the same to the bit.
+    An answer arrives `delay` steps after its question, and continues what is executed until then as `prefix` says, one
+    of `vdd_ros.evaluation.continuing.PREFIXES`.
 
     Raises:
+        ConfigurationError: As `evaluate_policy`; or the policy's chunks do not permit the delay or the prefix.
         ProcessError: A share failed elsewhere.
     """
     fits(policy.spec, task.spec)
     check_action_steps(policy.spec, action_steps)
+    check_continuation(policy.spec, action_steps, delay, prefix)
     starts = contexts_of_episodes(task, contexts, rollouts)
     episode_goals = goal_of_episode(policy.spec, goals, rollouts)
     by_name: dict[str, Share] = {}
@@ -176,7 +187,7 @@ def roll_out_seeds(
             rows = slice(episodes.start, episodes.stop)
             given = None if episode_goals is None else episode_goals[rows]
             name = f"seed {seed}, episodes {episodes.start} to {episodes.stop - 1}"
-            by_name[name] = Share(seed, number, action_steps, starts[rows], given)
+            by_name[name] = Share(seed, number, action_steps, starts[rows], given, delay, prefix)
     with track(rollouts * len(seeds), "rollouts", "episode", disable=not progress) as bar:
         if elsewhere is None or isinstance(elsewhere.pool, InProcess):
             parts = []
@@ -204,6 +215,10 @@ def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[
         batch = policy.act_batch(windows, share.goals)
         return batch.action, batch.expert
 
+    def continued(windows: NDArray[np.float32], known: NDArray[np.floating]) -> tuple[NDArray[np.float32], Ints | None]:
+        batch = policy.act_batch(windows, share.goals, prefixes=known)
+        return batch.action, batch.expert
+
     policy.seed(share.seed, share.number)
     policy.executes(share.action_steps)
     policy.reset()
@@ -212,6 +227,9 @@ def _roll_out(policy: OnnxPolicy, task: Task, share: Share, progress: Callable[[
         act,
         history=policy.spec.history,
         action_steps=share.action_steps,
+        delay=share.delay,
+        joint=JOINT_OF[share.prefix],
+        given=continued if share.prefix == CONDITION else None,
         contexts=share.contexts,
         progress=progress,
     )

@@ -31,15 +31,15 @@ def score_table(scores: SeedScores, task: Task) -> str:
         rows.append(_row("all", scores.pooled, modes))
     pooled = scores.pooled.score
     for name, part in scores.pooled.milestones.items():
-        success = _with_interval(part.success_rate, part.success_interval)
-        entropy = _with_interval(part.entropy, part.entropy_interval)
+        success = with_interval(part.success_rate, part.success_interval)
+        entropy = with_interval(part.entropy, part.entropy_interval)
         rows.append(f"  {name}: success {success}, task entropy {entropy}")
     if pooled.returns is not None:
-        rows.append(f"  return: {_with_interval(pooled.returns, pooled.returns_interval)}")
+        rows.append(f"  return: {with_interval(pooled.returns, pooled.returns_interval)}")
     if pooled.partial_success is not None:
-        rows.append(f"  partial success: {_with_interval(pooled.partial_success, pooled.partial_success_interval)}")
+        rows.append(f"  partial success: {with_interval(pooled.partial_success, pooled.partial_success_interval)}")
     if scores.pooled.goal_share is not None:
-        share = _with_interval(scores.pooled.goal_share, scores.pooled.goal_share_interval)
+        share = with_interval(scores.pooled.goal_share, scores.pooled.goal_share_interval)
         rows.append(f"  share of what the goals ask for: {share}")
     if pooled.contexts > 1:
         rows.append(f"  task entropy: mean of {pooled.contexts} contexts; intervals over contexts")
@@ -56,13 +56,23 @@ def difference_table(first: str, second: str, differences: Mapping[str | None, S
         second: Name of the second.
         differences: As from `vdd_ros.evaluation.entrant.differences`.
     """
-    rows = [f"{first} − {second}"]
+    return "\n".join([f"{first} − {second}", *difference_rows(differences), pairing(differences)])
+
+
+def difference_rows(differences: Mapping[str | None, ScoreDifference], before: str = "") -> list[str]:
+    """Return a row for each difference, each beginning with `before`."""
+    rows = []
     for name, found in differences.items():
         where = "" if name is None else f"{name}: "
-        rows.append(f"  {where}success {found.success}, task entropy {found.entropy}")
+        rows.append(f"  {before}{where}success {found.success}, task entropy {found.entropy}")
+    return rows
+
+
+def pairing(differences: Mapping[str | None, ScoreDifference]) -> str:
+    """Return the row that says what the intervals of differences rest on."""
     contexts = differences[None].success.contexts
     how = f"paired by {contexts} contexts" if contexts else "of independent rollouts"
-    return "\n".join([*rows, f"  in brackets the 95 % interval, {how}"])
+    return f"  in brackets the 95 % interval, {how}"
 
 
 def _row(name: str, found: EpisodesScore, modes: int) -> str:
@@ -70,15 +80,16 @@ def _row(name: str, found: EpisodesScore, modes: int) -> str:
     return _ROW.format(
         name,
         score.rollouts,
-        _with_interval(score.success_rate, score.success_interval),
-        _with_interval(score.entropy, score.entropy_interval),
+        with_interval(score.success_rate, score.success_interval),
+        with_interval(score.entropy, score.entropy_interval),
         f"{score.modes_found}/{modes}",
         found.ends.get(FAILURE, 0),
         found.ends.get(TIME_LIMIT, 0),
     )
 
 
-def _with_interval(value: float, interval: Interval | None) -> str:
+def with_interval(value: float, interval: Interval | None) -> str:
+    """Return a number and, in brackets, its interval if there is one."""
     return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 

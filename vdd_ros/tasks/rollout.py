@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import ConfigurationError, TaskError
+from vdd_ros.errors import ConfigurationError
 from vdd_ros.tasks.base import Bools, Floats, Ints, TaskSim, check_contexts
-
-Act = Callable[[NDArray[np.float32]], tuple[NDArray[np.floating], Ints | None]]
-"""From windows of observations (N, history, obs_dim), oldest first, to actions (N, horizon, act_dim) and the experts
-(N,) that acted, None without experts. Row i is always episode i, also after that episode has ended."""
+from vdd_ros.tasks.chunk_plan import REPLACE, Act, ActGiven, ChunkPlan
 
 SUCCESS, FAILURE, TIME_LIMIT = "success", "failure", "time limit"
 
@@ -34,6 +31,8 @@ class Rollouts:
         returns: (N,) sum of the rewards of each episode; None if the task has none.
         partial: (N,) share of the goal achieved at its end; None if the task has none.
         goals: (N, goal_length, obs_dim) what the policy was told to achieve; None if it takes no goals.
+        seams: (N, T, act_dim) where a chunk begins to be executed, the action less what was planned for that step
+            before; NaN elsewhere. None if each chunk ends where the next one begins.
     """
 
     observations: Floats
@@ -47,6 +46,7 @@ class Rollouts:
     returns: Floats | None = None
     partial: Floats | None = None
     goals: NDArray[np.floating] | None = None
+    seams: Floats | None = None
 
     @classmethod
     def joined(cls, parts: "Sequence[Rollouts]") -> "Rollouts":
@@ -74,7 +74,7 @@ def _join(arrays: list[Any], steps: int, name: str) -> Any:
     """Return arrays of consecutive episodes as one; those by step are filled up to `steps`."""
     if any(array is None for array in arrays):
         return None
-    if name in ("observations", "actions", "experts"):
+    if name in ("observations", "actions", "experts", "seams"):
         steps += name == "observations"
         arrays = [np.pad(one, _more(one, steps - one.shape[1]), mode="edge") for one in arrays]
     return np.concatenate(arrays)
@@ -90,6 +90,9 @@ def roll_out(
     *,
     history: int,
     action_steps: int = 1,
+    delay: int = 0,
+    joint: str = REPLACE,
+    given: ActGiven | None = None,
     contexts: Floats | None = None,
     progress: Callable[[int], None] = lambda ended: None,
 ) -> Rollouts:
@@ -102,34 +105,37 @@ def roll_out(
         act: The policy.
         history: Observations in a window, at least 1.
         action_steps: Number of actions of a chunk to execute before the next call of the policy.
+        delay: Steps until an answer arrives; see `ChunkPlan`.
+        joint: How it is joined to the chunk that is being executed, one of `vdd_ros.tasks.chunk_plan.JOINTS`.
+        given: The policy, told what is executed until then; None: it is not told.
         contexts: (N, c) contexts of the episodes, as from `Task.draw_contexts`; None if the task has none.
         progress: Called after every step with the number of episodes that have ended so far.
 
     Raises:
-        ConfigurationError: `history` or `action_steps` is below 1.
-        TaskError: The policy returns another shape, a chunk shorter than `action_steps`, or values that are not
-            finite; or the contexts are not those of the task.
+        ConfigurationError: `history` is below 1, or as `ChunkPlan`.
+        TaskError: The policy returns another shape, a chunk shorter than `action_steps` and `delay` together, or values
+            that are not finite; or the contexts are not those of the task.
     """
-    for name, value in (("history", history), ("action_steps", action_steps)):
-        if value < 1:
-            raise ConfigurationError(f"{name} is {value}; it must be at least 1")
+    if history < 1:
+        raise ConfigurationError(f"history is {history}; it must be at least 1")
     observation = sim.reset(contexts)
     windows = np.repeat(observation[:, None].astype(np.float32), history, axis=1)  # (N, history, obs_dim)
     count, running = len(observation), np.ones(len(observation), dtype=bool)
+    act_dim = len(sim.spec.action)
+    plan = ChunkPlan(act, count, act_dim, action_steps=action_steps, delay=delay, joint=joint, given=given)
     lengths, truncated = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
     observations: list[Floats] = [observation]
     actions: list[Floats] = []
     experts: list[Ints] = []
+    seams: list[Floats] = []
     rewards: list[Floats] = []
+    none = np.full((count, act_dim), np.nan)
     while running.any():
-        step = len(actions)
-        if step % action_steps == 0:
-            chunk, expert = act(windows)
-            _check(chunk, (count, len(sim.spec.action)), action_steps, running, step)
-        action = np.asarray(chunk[:, step % action_steps], dtype=np.float64)
+        action, expert, seam = plan.next(windows, running)
         result = sim.step(action)
         observations.append(result.observation)
         actions.append(action)
+        seams.append(none if seam is None else seam)
         if expert is not None:
             experts.append(expert)
         if result.reward is not None:
@@ -150,23 +156,8 @@ def roll_out(
         contexts=check_contexts(sim.spec, contexts, count),
         returns=np.sum(rewards, axis=0) if rewards else None,
         partial=result.partial,
+        seams=np.stack(seams, axis=1) if plan.overlaps else None,
     )
-
-
-def _check(chunk: NDArray[np.floating], shape: tuple[int, int], action_steps: int, running: Bools, step: int) -> None:
-    """Refuse actions that cannot be executed."""
-    count, act_dim = shape
-    if chunk.ndim != 3 or chunk.shape[::2] != shape or chunk.shape[1] < action_steps:
-        raise TaskError(
-            f"the policy returned actions of shape {chunk.shape}; {count} episodes need ({count}, horizon, {act_dim}) "
-            f"with a horizon of at least {action_steps}, the number of actions that are executed"
-        )
-    broken = np.flatnonzero(running & ~np.isfinite(chunk[:, :action_steps]).all(axis=(1, 2)))
-    if broken.size:
-        raise TaskError(
-            f"the policy returned actions that are not finite in {broken.size} of {count} episodes, first in episode "
-            f"{broken[0]} at step {step}; train or export the policy again"
-        )
 
 
 def replay(sim: TaskSim, demonstrations: DemonstrationSet) -> Rollouts:
