@@ -10,25 +10,21 @@ from dataclasses import asdict
 
 import torch
 
-from vdd_ros.data.demonstrations import Header
-from vdd_ros.data.formats.source import UNKNOWN
-from vdd_ros.errors import CheckpointError, ConfigurationError, DemonstrationError
-from vdd_ros.features import Feature
+from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.diffusion.teachers import ForeignTeacher
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.fit.run_folder import versions
-from vdd_ros.learning.fit.windows import check_header
-from vdd_ros.learning.importing.lerobot_config import ACTION, LeRobotConfig, mode_of, read_config
+from vdd_ros.learning.importing.headers import header_of
+from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, mode_of, read_config
 from vdd_ros.learning.importing.lerobot_scales import Scales
 from vdd_ros.learning.importing.lerobot_statistics import (
-    Values,
     is_statistic,
     read_normalisation,
     read_statistics_file,
-    statistics_of_set,
 )
-from vdd_ros.learning.importing.lerobot_tensors import MODEL, load_network, read_tensors
+from vdd_ros.learning.importing.lerobot_tensors import MODEL, load_unet, read_tensors
 from vdd_ros.learning.importing.registry import ImportRequest
+from vdd_ros.learning.importing.set_statistics import Values, statistics_of_set
 from vdd_ros.text import printable
 
 
@@ -49,13 +45,14 @@ def read_lerobot(request: ImportRequest) -> ForeignTeacher:
         config.shape.check()
     except ConfigurationError as error:
         raise CheckpointError(f"'{printable(folder)}' has a network that is not supported: {error}") from error
-    header = _header(request, config)
+    observed = {key.removeprefix("observation."): config.sizes[key] for key in config.observed}
+    header = header_of(request, "LeRobot", observed, config.shape.act_dim, folder.resolve().name)
     tensors, sha256 = read_tensors(folder / MODEL)
     normalisation = read_normalisation(folder, config, tensors)
     scales = Scales(config, normalisation, header, *_added(request, config), folder)
     statistics, (same, warnings) = scales.statistics(), scales.compared()
     network = {name: tensor for name, tensor in tensors.items() if not is_statistic(name)}
-    teacher = load_network(config.shape, network, folder)
+    teacher = load_unet(config.shape, network, folder)
     if config.clip is not None:
         limit = torch.full((config.shape.act_dim,), config.clip)
         teacher.limit_actions(-limit, limit)
@@ -90,40 +87,7 @@ def _added(
     """Return the statistics of the statistics file and of the demonstrations, as far as they are given."""
     file = {} if request.statistics is None else read_statistics_file(request.statistics, config)
     demonstrations = request.demonstrations
-    return file, {} if demonstrations is None else statistics_of_set(demonstrations, config)
-
-
-def _header(request: ImportRequest, config: LeRobotConfig) -> Header:
-    """Return names, units, rate and task.
-
-    Raises:
-        ConfigurationError: There is neither a rate nor demonstrations, or both; or policy files cannot represent them.
-    """
-    if request.demonstrations is not None:
-        if request.rate_hz is not None or request.task:
-            raise ConfigurationError("the demonstrations state rate and task; give --rate-hz and --task only without")
-        header = request.demonstrations.header
-    elif request.rate_hz is None:
-        raise ConfigurationError(
-            "LeRobot's checkpoints lack the control rate; give --demos PATH, the set that the policy learned from, "
-            "which also has the names and units, or --rate-hz, its frames per second"
-        )
-    else:
-        observed = [feature for key in config.observed for feature in _features(key, config.sizes[key])]
-        action = _features(ACTION, config.sizes[ACTION])
-        task = request.task or request.checkpoint.resolve().name
-        header = Header(task, tuple(observed), tuple(action), request.rate_hz, "LeRobot")
-    try:
-        check_header(header)
-    except DemonstrationError as error:
-        raise ConfigurationError(str(error)) from error
-    return header
-
-
-def _features(key: str, size: int) -> list[Feature]:
-    """Return unnamed entries, under the names that they get from a data set of LeRobot."""
-    base = key.removeprefix("observation.")
-    return [Feature(base if size == 1 else f"{base}_{index}", UNKNOWN) for index in range(size)]
+    return file, {} if demonstrations is None else statistics_of_set(demonstrations, config.sizes)
 
 
 def _unknown(config: LeRobotConfig) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """From LeRobot's statistics of features to our means and deviations, with which the network sees the same numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,13 @@ from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.learning.fit.windows import LIMIT_MARGIN, Statistics, usual_deviation
-from vdd_ros.learning.importing.lerobot_config import ACTION, LeRobotConfig, mode_of
-from vdd_ros.learning.importing.lerobot_statistics import Normalisation, Values
+from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, mode_of
+from vdd_ros.learning.importing.lerobot_statistics import Normalisation
+from vdd_ros.learning.importing.set_statistics import ACTION, Given, Values, compared
 from vdd_ros.text import printable
 
 NARROW = 1e-6
 """Half range or deviation of an observation entry, in its unit, up to which a warning says so."""
-SAME = 1e-4
-"""Tolerance of statistics of the same data, in ranges."""
-
-Given = Mapping[str, Mapping[str, Values]]
 
 
 @dataclass(frozen=True)
@@ -146,18 +143,4 @@ class Scales:
 
     def compared(self) -> tuple[bool, tuple[str, ...]]:
         """Return whether the demonstrations have the statistics of the checkpoint, and a warning if they differ."""
-        compared = False
-        for key, own in self.normalisation.statistics.items():
-            given = self.demonstrations.get(key)
-            if given is None:
-                continue
-            tolerance = SAME * (given["max"] - given["min"] + np.abs(given["mean"]))
-            for name in own:
-                compared = True
-                if (np.abs(own[name] - given[name]) > tolerance).any():
-                    order = ", ".join(self.config.observed)
-                    return False, (
-                        f"{name} of {key} is not that of the demonstrations given at the import: the policy learned "
-                        f"from others, or their entries have another order than {order}",
-                    )
-        return compared, ()
+        return compared(self.normalisation.statistics, self.demonstrations, ", ".join(self.config.observed))
