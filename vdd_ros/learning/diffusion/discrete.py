@@ -95,6 +95,12 @@ class UNetTeacherConfig(TeacherConfig):
                 f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they must be between 0 and 1 and must "
                 "not descend"
             )
+        sigmas = step_sigmas(self)
+        if not bool(sigmas[0] > 0 and sigmas[-1].isfinite() and (sigmas.diff() > 0).all()):
+            raise ConfigurationError(
+                f"betas is {self.betas}, levels {self.levels}, beta_start {self.beta_start} and beta_end "
+                f"{self.beta_end}; in single precision their noise levels do not ascend, or have no end"
+            )
 
     @property
     def unet(self) -> UNetShape:

@@ -7,6 +7,7 @@ keep limits: those that LeRobot clips to or, if it does not clip, the trained ra
 """
 
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
@@ -38,8 +39,7 @@ def read_lerobot(request: ImportRequest) -> ForeignTeacher:
     """
     folder = request.checkpoint
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise CheckpointError(f"'{printable(folder)}' {what}; name the folder of the checkpoint")
+        raise CheckpointError(f"'{printable(folder)}' {_mend(folder)}")
     config = read_config(folder)
     try:
         config.shape.check()
@@ -79,6 +79,18 @@ def read_lerobot(request: ImportRequest) -> ForeignTeacher:
         warnings=(*_unknown(config), *scales.warnings(), *warnings),
     )
     return ForeignTeacher(teacher.requires_grad_(False).eval(), metadata, sha256)
+
+
+def _mend(path: Path) -> str:
+    """Return why a path is no folder of a checkpoint, and what to do."""
+    if not path.exists():
+        hub = (
+            "; a policy of the Hub must be downloaded first" if len(path.parts) == 2 and not path.is_absolute() else ""
+        )
+        return f"does not exist; name the folder of the checkpoint{hub}"
+    if path.suffix == ".ckpt":
+        return "is a file; `vdd import diffusion-policy` takes a checkpoint of diffusion_policy"
+    return "is a file; name the folder of the checkpoint"
 
 
 def _added(

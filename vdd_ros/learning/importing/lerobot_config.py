@@ -17,7 +17,7 @@ STATE, ENVIRONMENT = "observation.state", "observation.environment_state"
 MODES = ("MIN_MAX", "MEAN_STD", "IDENTITY")
 SAMPLERS: dict[str, Sampler] = {"DDPM": "ancestral", "DDIM": "ddim"}
 MAX_BYTES = 1 << 20
-_TYPES = {STATE: "STATE", ENVIRONMENT: "ENV", ACTION: "ACTION"}
+TYPES = {STATE: "STATE", ENVIRONMENT: "ENV", ACTION: "ACTION"}
 _OTHERS = {
     *("type", "device", "use_amp", "use_peft", "push_to_hub", "repo_id", "private", "tags", "license"),
     *("pretrained_path", "pretrained_revision", "drop_n_last_frames", "vision_backbone", "resize_shape", "crop_ratio"),
@@ -66,9 +66,10 @@ def read_config(folder: Path) -> LeRobotConfig:
     """
     file = folder / CONFIG
     if not file.is_file():
+        inside = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
         raise CheckpointError(
-            f"'{printable(folder)}' has no {CONFIG}; name the folder that LeRobot's save_pretrained wrote, usually "
-            "pretrained_model"
+            f"'{printable(folder)}' has no {CONFIG}; name the folder that LeRobot's save_pretrained wrote, "
+            + (f"perhaps '{printable(inside[0])}' in it" if inside else "usually pretrained_model")
         )
     fields = read_json(file, CheckpointError, max_bytes=MAX_BYTES)
     if not isinstance(fields, dict):
@@ -167,8 +168,8 @@ class _Fields(Fields):
 
     def _size(self, name: str, key: str, feature: JsonObject) -> int:
         kind, shape = feature.get("type"), feature.get("shape")
-        if kind != _TYPES[key]:
-            self.refuse(f"{name}.{key}.type", kind, _TYPES[key])
+        if kind != TYPES[key]:
+            self.refuse(f"{name}.{key}.type", kind, TYPES[key])
         if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or not 0 < shape[0] <= 4_096:
             self.refuse(f"{name}.{key}.shape", shape, "one whole number from 1 to 4,096")
         return int(shape[0])
@@ -178,14 +179,14 @@ def checked_modes(value: object, file: Path) -> dict[str, str]:
     """Return the normalisation by type of feature; raises CheckpointError for a mode that is not supported."""
     if not isinstance(value, dict):
         raise CheckpointError(f"'{printable(file)}' has no object as its normalisation of types; copy it again")
-    for kind in _TYPES.values():
+    for kind in TYPES.values():
         if (mode := value.get(kind, "IDENTITY")) not in MODES:
             raise CheckpointError(
                 f"'{printable(file)}' normalises {kind} by {printable(mode)!r}; supported: {', '.join(MODES)}"
             )
-    return {kind: str(value.get(kind, "IDENTITY")) for kind in _TYPES.values()}
+    return {kind: str(value.get(kind, "IDENTITY")) for kind in TYPES.values()}
 
 
 def mode_of(key: str, modes: dict[str, str]) -> str:
     """Return the normalisation of a feature."""
-    return modes[_TYPES[key]]
+    return modes[TYPES[key]]

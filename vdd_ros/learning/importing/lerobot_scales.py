@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import Header
@@ -14,7 +13,7 @@ from vdd_ros.features import Feature
 from vdd_ros.learning.fit.windows import LIMIT_MARGIN, Statistics, usual_deviation
 from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, mode_of
 from vdd_ros.learning.importing.lerobot_statistics import Normalisation
-from vdd_ros.learning.importing.set_statistics import ACTION, Given, Values, compared
+from vdd_ros.learning.importing.set_statistics import ACTION, Given, Values, compared, in_single
 from vdd_ros.text import printable
 
 NARROW = 1e-6
@@ -61,6 +60,7 @@ class Scales:
         """Return them as ours.
 
         Raises:
+            CheckpointError: Single precision cannot represent them.
             ConfigurationError: Some are missing.
         """
         observed, action = [self.of(key) for key in self.config.observed], self.of(ACTION)
@@ -72,7 +72,7 @@ class Scales:
             "action_low": action.low,
             "action_high": action.high,
         }
-        return Statistics(**{name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()})
+        return in_single(arrays, self.folder)
 
     def of(self, key: str) -> Scale:
         """Return the scale of a feature; raises as `statistics`.
@@ -89,7 +89,8 @@ class Scales:
             mean, deviation = self._needed(key, "mean", "std")
         floor = np.array([usual_deviation(entry.unit) for entry in self.entries(key)])
         if mode != "IDENTITY":
-            constant = deviation <= np.abs(mean) * np.finfo(np.float32).eps
+            single = np.finfo(np.float32)
+            constant = deviation <= np.maximum(np.abs(mean) * single.eps, single.tiny)
             width = floor if is_action else np.ones(size)
             added = self.normalisation.epsilon if mode == "MEAN_STD" and not is_action else 0.0
             seen = -1.0 if mode == "MIN_MAX" else 0.0

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vdd_ros.documents import Json, JsonObject, read_json
 from vdd_ros.errors import CheckpointError
-from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, checked_modes
+from vdd_ros.learning.importing.lerobot_config import TYPES, LeRobotConfig, checked_modes
 from vdd_ros.learning.importing.lerobot_tensors import read_tensors
 from vdd_ros.learning.importing.set_statistics import ACTION, Values
 from vdd_ros.text import printable
@@ -118,7 +118,18 @@ class _Processor:
                 feature, _, statistic = name.rpartition(".")
                 if statistic in NAMES:
                     statistics.setdefault(feature, {})[statistic] = _numbers(tensor)
-        return Normalisation(checked_modes(config.get("norm_map"), self._file), statistics, float(epsilon))
+        modes = checked_modes(config.get("norm_map"), self._file)
+        return Normalisation({**modes, **self._left_out(config)}, statistics, float(epsilon))
+
+    def _left_out(self, config: JsonObject) -> dict[str, str]:
+        """Return `IDENTITY` for the types of features that the step leaves unchanged, whatever the modes say."""
+        keys, features = config.get("normalize_observation_keys"), config.get("features")
+        if not isinstance(features, dict):
+            self._refuse("has no object as the features of the step " + self._wanted)
+        if keys is not None and not isinstance(keys, list):
+            self._refuse(f"has the normalize_observation_keys {printable(keys)!r}, not a list of keys")
+        kept = [ACTION, *(key for key in features if keys is None or key in keys)]
+        return {kind: "IDENTITY" for key, kind in TYPES.items() if key not in kept}
 
 
 def _of_buffers(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Values]]:

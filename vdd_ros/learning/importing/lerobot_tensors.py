@@ -34,7 +34,8 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
     """
     where = printable(file)
     if not file.is_file():
-        raise CheckpointError(f"'{where}' is missing{_pickled(file.parent)}; copy the checkpoint again, with all files")
+        what = "is no ordinary file" if file.exists() else "is missing"
+        raise CheckpointError(f"'{where}' {what}{_pickled(file.parent)}; copy the checkpoint again, with all files")
     if (size := file.stat().st_size) > MAX_BYTES:
         raise CheckpointError(f"'{where}' has {size:,} bytes; at most {MAX_BYTES:,} are read")
     try:

@@ -1,13 +1,17 @@
 """Statistics of demonstrations beside those of a checkpoint: do both stem from the same data?"""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vdd_ros.data.blocks import moments
 from vdd_ros.data.demonstrations import DemonstrationSet
-from vdd_ros.errors import ConfigurationError
+from vdd_ros.errors import CheckpointError, ConfigurationError
+from vdd_ros.learning.fit.windows import Statistics
+from vdd_ros.text import printable
 
 ACTION = "action"
 """Key of the action, in LeRobot as in diffusion_policy."""
@@ -70,3 +74,27 @@ def compared(own: Given, given: Given, order: str) -> tuple[bool, tuple[str, ...
                     f"others, or their entries have another order than {order}",
                 )
     return found, ()
+
+
+def in_single(arrays: Mapping[str, Values], checkpoint: Path) -> Statistics:
+    """Return statistics in single precision, in which policies compute.
+
+    Args:
+        arrays: The fields of `Statistics`.
+        checkpoint: For errors.
+
+    Raises:
+        CheckpointError: Single precision cannot represent them.
+    """
+    single = {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
+    found = Statistics(**single)
+    wrong = [name for name, values in single.items() if not bool(values.isfinite().all())]
+    wrong += [name for name in ("observation_std", "action_std") if not bool((single[name] > 0).all())]
+    if not bool((found.action_low < found.action_high).all()):
+        wrong.append("action_low")
+    if wrong:
+        raise CheckpointError(
+            f"'{printable(checkpoint)}' has a normalisation that single precision cannot represent "
+            f"({wrong[0].replace('_', ' ')}); copy the checkpoint again, or train with other units"
+        )
+    return found
