@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 
 from lerobot_policies import ACTION, ENVIRONMENT, STATE, Policy
 from safetensors.numpy import load_file, save_file
+from traps import Trap
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import CheckpointError, ConfigurationError, VddError
@@ -140,16 +141,6 @@ def test_folders_that_are_none(tmp_path: Path, checkpoint: Path) -> None:
     refused(tmp_path / "latest.ckpt", "is a file; `vdd import diffusion-policy` takes")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "has no config.json; name the folder that LeRobot's save_pretrained wrote")
-
-
-class Trap:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
-        return open, (str(self.place), "w")
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])

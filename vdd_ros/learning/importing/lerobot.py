@@ -6,15 +6,13 @@ thousandth of its unit), where LeRobot divides by 1e-8, so that the slightest de
 keep limits: those that LeRobot clips to or, if it does not clip, the trained range widened by a tenth.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.diffusion.teachers import ForeignTeacher
-from vdd_ros.learning.fit.metadata import CheckpointMetadata
-from vdd_ros.learning.fit.run_folder import versions
+from vdd_ros.learning.importing.assembly import assembled
 from vdd_ros.learning.importing.headers import header_of
 from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, mode_of, read_config
 from vdd_ros.learning.importing.lerobot_scales import Scales
@@ -56,29 +54,16 @@ def read_lerobot(request: ImportRequest) -> ForeignTeacher:
     if config.clip is not None:
         limit = torch.full((config.shape.act_dim,), config.clip)
         teacher.limit_actions(-limit, limit)
-    metadata = CheckpointMetadata(
-        structure="diffusion",
-        method="lerobot",
-        task=header.task,
-        observation=header.observation,
-        action=header.action,
-        rate_hz=header.rate_hz,
-        statistics=statistics.to_lists(),
-        model=asdict(config.shape),
-        settings={
-            "imported_from": "LeRobot",
-            "imported_sha256": sha256,
-            "inference_steps": config.steps,
-            "action_steps": config.action_steps,
-            **{f"normalisation.{key}": mode_of(key, normalisation.modes) for key in config.sizes},
-        },
-        steps=0,
-        data_sha256=request.demonstrations.sha256 if same and request.demonstrations is not None else None,
-        teacher_sha256=None,
-        versions=versions(),
-        warnings=(*_unknown(config), *scales.warnings(), *warnings),
-    )
-    return ForeignTeacher(teacher.requires_grad_(False).eval(), metadata, sha256)
+    settings = {
+        "imported_from": "LeRobot",
+        "imported_sha256": sha256,
+        "inference_steps": config.steps,
+        "action_steps": config.action_steps,
+        **{f"normalisation.{key}": mode_of(key, normalisation.modes) for key in config.sizes},
+    }
+    data = request.demonstrations if same else None
+    doubts = (*_unknown(config), *scales.warnings(), *warnings)
+    return assembled(teacher, header, statistics, settings, sha256, data, doubts)
 
 
 def _mend(path: Path) -> str:
