@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
 
 import torch
 from diffusion_policies import Array, Policy, demonstrations
 
 from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.errors import ConfigurationError
+from vdd_ros.learning.export.export import export
 from vdd_ros.learning.export.graphs import DiffusionGraph
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.importing.folder import import_teacher
 from vdd_ros.learning.importing.registry import IMPORTERS, ImportRequest
 from vdd_ros.learning.kinds import DIFFUSION
+from vdd_ros.learning.methods.configs import ExportConfig
 from vdd_ros.testing.importers import check_importer
 
 CASES: dict[str, tuple[dict[str, Any], int]] = {
@@ -30,6 +33,16 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     "DDIM, sample": ({"ddim": True, "scheduler__prediction_type": "sample", "n_obs_steps": 3}, 5),
     "range": ({"ddim": True, "scheduler__clip_sample_range": 0.3, "scheduler__beta_schedule": "scaled_linear"}, 5),
     "shifts only": ({"ddim": True, "model__cond_predict_scale": False, "model__down_dims": [8, 8, 16]}, 5),
+    "transformer": ({"transformer": True}, 100),
+    "transformer, DDIM": ({"transformer": True, "ddim": True, "n_obs_steps": 3, "model__n_head": 4}, 5),
+    "transformer, layers of the state": (
+        {"transformer": True, "ddim": True, "model__n_cond_layers": 2, "scheduler__prediction_type": "sample"},
+        5,
+    ),
+    "transformer, not causal": (
+        {"transformer": True, "ddim": True, "model__causal_attn": False, "n_obs_steps": 1, "horizon": 5},
+        5,
+    ),
     "executed actions only": ({"ddim": True, "pred_action_steps_only": True}, 5),
 }
 
@@ -175,6 +188,44 @@ def test_demonstrations_with_other_statistics_are_not_its_training_data(tmp_path
     assert "min of obs is not that of the demonstrations given at the import" in metadata.warnings[0]
 
 
-def test_the_shipped_importer_conforms(tmp_path: Path) -> None:
-    file = Policy.drawn(ddim=True).write(tmp_path / "latest.ckpt")
+@pytest.mark.parametrize("settings", [{}, {"model__n_cond_layers": 1, "model__causal_attn": False}])
+def test_the_policy_file_of_a_transformer_acts_as_it(settings: dict[str, Any], tmp_path: Path) -> None:
+    policy = Policy.drawn(ddim=True, transformer=True, **settings)
+    load(policy, tmp_path)
+    file = tmp_path / "teacher.onnx"
+    spec = export(tmp_path / "T", file, ExportConfig(steps=4, novelty=False))
+    assert (spec.method, spec.horizon, spec.noise_shape) == ("diffusion-policy-transformer", 7, (4, 8, 2))
+    windows = np.random.default_rng(7).uniform(policy.low["obs"], policy.high["obs"], (3, 2, 3)).astype(np.float32)
+    noise = np.random.default_rng(8).standard_normal((3, 4, 8, 2)).astype(np.float32)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    (found, *_) = session.run(None, dict(zip(names, (windows, np.roll(noise, -1, axis=2)), strict=True)))
+    expected = policy.sample(windows.astype(float), noise.astype(float))[:, 1:]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("state_layers", [0, 1])
+def test_many_actions_and_levels_at_once_are_as_one_by_one(state_layers: int, tmp_path: Path) -> None:
+    load(Policy.drawn(transformer=True, model__n_cond_layers=state_layers), tmp_path)
+    teacher, _ = DIFFUSION.load(tmp_path / "T")
+    generator = torch.Generator().manual_seed(0)
+    observation, action = (torch.randn(size, generator=generator) for size in ((2, 2, 3), (2, 4, 16)))
+    sigma = 0.1 + torch.rand((2, 4), generator=generator)
+    with torch.no_grad():
+        whole = teacher.denoise(teacher.encode(observation), action, sigma)
+        same = teacher.denoise(teacher.encode(observation), action, sigma[:1, :1])
+        for row in range(2):
+            context = teacher.encode(observation[row : row + 1])
+            for column in range(4):
+                one = action[row : row + 1, column : column + 1]
+                found = teacher.denoise(context, one, sigma[row : row + 1, column : column + 1])
+                torch.testing.assert_close(found[0, 0], whole[row, column])
+                torch.testing.assert_close(teacher.denoise(context, one, sigma[:1, :1])[0, 0], same[row, column])
+
+
+@pytest.mark.parametrize("transformer", [False, True])
+def test_the_shipped_importer_conforms(transformer: bool, tmp_path: Path) -> None:
+    file = Policy.drawn(ddim=True, transformer=transformer).write(tmp_path / "latest.ckpt")
     check_importer(IMPORTERS.get("diffusion-policy"), ImportRequest(checkpoint=file, rate_hz=10.0))

@@ -44,7 +44,11 @@ CLASS = "_target_"
         ({CLASS: "a.DiffusionUnetImagePolicy"}, "class DiffusionUnetImagePolicy; .* Policies with images cannot"),
         ({CLASS: "a.BETLowdimPolicy"}, "class BETLowdimPolicy; only .* can be imported. Export another policy as ONNX"),
         ({"obs_as_global_cond": False}, r"obs_as_global_cond is 'False'; .* part of the trajectory \(inpainting\)"),
-        ({"obs_as_local_cond": True}, "takes the observation as local condition"),
+        ({"obs_as_local_cond": True}, "policy.obs_as_local_cond is 'True'; supported: false"),
+        (
+            {"obs_as_local_cond": True, "obs_as_global_cond": False},
+            "obs_as_global_cond is 'False'; supported: true; this policy takes the observation as local condition",
+        ),
         ({"obs_as_global_cond": "yes"}, "policy.obs_as_global_cond is 'yes'; supported: true or false"),
         ({"oa_step_convention": False}, "policy.oa_step_convention is 'False'; supported: true"),
         ({"horizon": 9}, "a network that is not supported: horizon is 9; .* a multiple of 2"),
@@ -88,6 +92,30 @@ def test_values_of_the_configuration(file: Path, settings: dict[str, Any], reaso
         part, found, key = name.partition("__")
         whole = policy.config["policy"]
         (whole[{"model": "model", "scheduler": "noise_scheduler"}[part]] if found else whole)[key or name] = value
+    refused(policy.write(file), reason)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"obs_as_cond": False}, r"policy.obs_as_cond is 'False'; .* part of the trajectory \(inpainting\)"),
+        ({f"{MODEL}time_as_cond": False}, "policy.model.time_as_cond is 'False'; supported: true"),
+        ({f"{MODEL}cond_dim": 0}, "policy.model.cond_dim is '0'; supported: 3, that is obs_dim"),
+        ({f"{MODEL}horizon": 10}, "policy.model.horizon is '10'; supported: 8, that is the length of the chunk"),
+        ({f"{MODEL}n_head": 3}, "width is 8 and heads is 3; the width must be a multiple of the heads"),
+        ({f"{MODEL}n_emb": 9, f"{MODEL}n_head": 3}, "width is 9 and heads 3; the width must be even"),
+        ({f"{MODEL}n_layer": 3}, "does not fit its configuration: it lacks model.decoder.layers.2."),
+        ({f"{MODEL}n_cond_layers": 1}, "does not fit its configuration: it lacks model.encoder.layers.0."),
+        ({f"{MODEL}causal_attn": False}, "it has model.mask, which is not part of that network"),
+        ({f"{MODEL}rotary": True}, "policy.model.rotary is 'True'; supported: no such field"),
+    ],
+)
+def test_transformers(file: Path, settings: dict[str, Any], reason: str) -> None:
+    policy = Policy.drawn(transformer=True)
+    for name, value in settings.items():
+        key = name.removeprefix(MODEL)
+        part = policy.config["policy"]
+        (part if key == name else part["model"])[key] = value
     refused(policy.write(file), reason)
 
 

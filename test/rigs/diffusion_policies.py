@@ -171,6 +171,43 @@ def _parts(level: nn.Module) -> Any:
     return level
 
 
+class Transformer(nn.Module):
+    """The transformer with the observation as condition, of torch's own layers."""
+
+    def __init__(self, model: dict[str, Any]) -> None:
+        super().__init__()
+        width, length, seen = model["n_emb"], model["horizon"], 1 + model["n_obs_steps"]
+        self.width = width
+        self.input_emb, self.cond_obs_emb = nn.Linear(model["input_dim"], width), nn.Linear(model["cond_dim"], width)
+        self.pos_emb = nn.Parameter(0.3 * torch.randn(1, length, width))
+        self.cond_pos_emb = nn.Parameter(0.3 * torch.randn(1, seen, width))
+        usual: dict[str, Any] = {"dim_feedforward": 4 * width, "dropout": 0.0, "activation": "gelu"}
+        usual |= {"batch_first": True, "norm_first": True}
+        decoder = nn.TransformerDecoderLayer(width, model["n_head"], **usual)
+        self.decoder = nn.TransformerDecoder(decoder, model["n_layer"])
+        self.encoder: nn.Module = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
+        if model["n_cond_layers"]:
+            encoder = nn.TransformerEncoderLayer(width, model["n_head"], **usual)
+            self.encoder = nn.TransformerEncoder(encoder, model["n_cond_layers"], enable_nested_tensor=False)
+        self.ln_f, self.head = nn.LayerNorm(width), nn.Linear(width, model["output_dim"])
+        for parameter in self.parameters():  # also of layers that torch copied, and of norms
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        self._dummy_variable = nn.Parameter(torch.zeros(0))
+        self.causal = model["causal_attn"]
+        if self.causal:
+            time, place = torch.arange(length), torch.arange(seen)
+            hidden = {"mask": time[:, None] < time, "memory_mask": time[:, None] < place - 1}
+            for name, where in hidden.items():
+                self.register_buffer(name, torch.zeros(where.shape).masked_fill(where, -torch.inf))
+
+    def forward(self, x: Tensor, step: int, observation: Tensor) -> Tensor:
+        """Map chunks (B, horizon, act_dim) and normalised windows (B, n_obs, obs_dim) to (B, horizon, act_dim)."""
+        time = waves(step, self.width).expand(len(x), 1, -1)
+        memory = self.encoder(torch.cat([time, self.cond_obs_emb(observation)], dim=1) + self.cond_pos_emb)
+        masks = (self.mask, self.memory_mask) if self.causal else (None, None)
+        return self.head(self.ln_f(self.decoder(self.input_emb(x) + self.pos_emb, memory, *masks)))
+
+
 def waves(step: int, width: int) -> Tensor:
     """Return sines and cosines of a step, (1, width)."""
     half = width // 2
@@ -180,7 +217,7 @@ def waves(step: int, width: int) -> Tensor:
 
 def config(**settings: Any) -> dict[str, Any]:
     """Return a resolved configuration; settings replace its fields, `scheduler__` and `model__` those of the parts."""
-    sizes = settings.pop("sizes", SIZES)
+    sizes, transformer = settings.pop("sizes", SIZES), settings.pop("transformer", False)
     policy: dict[str, Any] = {
         "_target_": "diffusion_policy.policy.diffusion_unet_lowdim_policy.DiffusionUnetLowdimPolicy",
         **{"horizon": 8, "n_obs_steps": 2, "n_action_steps": 4, "num_inference_steps": 100},
@@ -202,6 +239,20 @@ def config(**settings: Any) -> dict[str, Any]:
         "global_cond_dim": sizes["obs"] * policy["n_obs_steps"],
         **{"diffusion_step_embed_dim": 8, "kernel_size": 3, "n_groups": 4, "cond_predict_scale": True},
     }
+    if transformer:
+        policy["_target_"] = (
+            "diffusion_policy.policy.diffusion_transformer_lowdim_policy.DiffusionTransformerLowdimPolicy"
+        )
+        for name in ("obs_as_local_cond", "obs_as_global_cond", "oa_step_convention"):
+            policy.pop(name)
+        policy["obs_as_cond"] = True
+        model = {
+            "_target_": "diffusion_policy.model.diffusion.transformer_for_diffusion.TransformerForDiffusion",
+            **{"input_dim": sizes["action"], "output_dim": sizes["action"], "cond_dim": sizes["obs"]},
+            **{"horizon": policy["horizon"], "n_obs_steps": policy["n_obs_steps"], "time_as_cond": True},
+            **{"n_layer": 2, "n_head": 2, "n_emb": 8, "p_drop_emb": 0.0, "p_drop_attn": 0.3, "causal_attn": True},
+            **{"obs_as_cond": True, "n_cond_layers": 0},
+        }
     for name, value in settings.items():
         part, found, key = name.partition("__")
         if found:
@@ -237,7 +288,9 @@ class Policy:
         """Draw weights and data."""
         made = config(**settings)
         torch.manual_seed(seed)
-        policy = cls(made, UNet(made["policy"]["model"]).requires_grad_(False))
+        model = made["policy"]["model"]
+        network = Transformer(model) if "n_emb" in model else UNet(model)
+        policy = cls(made, network.requires_grad_(False).eval())
         random = np.random.default_rng(seed)
         for key, name in (("obs", "obs_dim"), ("action", "action_dim")):
             size = made["policy"][name]

@@ -78,12 +78,13 @@ TEACHERS: Registry[TeacherKind] = Registry(
         "beso": f"{__name__}:BESO",
         "lerobot": f"{__name__}:LEROBOT",
         "diffusion-policy": f"{__name__}:DIFFUSION_POLICY",
+        "diffusion-policy-transformer": f"{__name__}:DIFFUSION_POLICY_TRANSFORMER",
     },
     own_name=lambda kind: kind.name,
 )
 
 
-IMPORTED = ("lerobot", "diffusion-policy")
+IMPORTED = ("lerobot", "diffusion-policy", "diffusion-policy-transformer")
 """Shipped kinds that are not trained."""
 
 
@@ -131,3 +132,10 @@ def _numbered(name: str, label: str, network: str, shape: str) -> TeacherKind:
 _UNET = f"{_STEPS}:unet", f"{_STEPS}:unet_teacher_config"
 LEROBOT = _numbered("lerobot", "LeRobot's DiffusionPolicy", *_UNET)
 DIFFUSION_POLICY = _numbered("diffusion-policy", "Diffusion Policy's U-Net", *_UNET)
+_TRANSFORMER = "vdd_ros.learning.diffusion.numbered_transformer"
+DIFFUSION_POLICY_TRANSFORMER = _numbered(
+    "diffusion-policy-transformer",
+    "Diffusion Policy's transformer",
+    f"{_TRANSFORMER}:transformer",
+    f"{_TRANSFORMER}:transformer_teacher_config",
+)

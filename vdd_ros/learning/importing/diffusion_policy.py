@@ -12,24 +12,21 @@ import torch
 from torch import Tensor
 
 from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.learning.diffusion.discrete import UNetTeacherConfig
 from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.diffusion.teachers import ForeignTeacher
 from vdd_ros.learning.importing.assembly import assembled
 from vdd_ros.learning.importing.diffusion_policy_config import DiffusionPolicyConfig, read_configuration
-from vdd_ros.learning.importing.diffusion_policy_scales import PREFIX, read_normaliser
+from vdd_ros.learning.importing.diffusion_policy_networks import network_tensors, renaming
+from vdd_ros.learning.importing.diffusion_policy_scales import read_normaliser
 from vdd_ros.learning.importing.headers import header_of
 from vdd_ros.learning.importing.omega_conf import configuration
 from vdd_ros.learning.importing.registry import ImportRequest
 from vdd_ros.learning.importing.set_statistics import compared, statistics_of_set
 from vdd_ros.learning.importing.torch_archive import StoredTensor, TorchArchive, opened
-from vdd_ros.learning.importing.unet_tensors import UNetNames, load_network, unet_part
+from vdd_ros.learning.importing.unet_tensors import load_network
 from vdd_ros.text import printable
 
 PROGRAM = "diffusion_policy"
-NAMES = UNetNames("model.", ("blocks.0", "blocks.1"), "2.conv")
-_DUMMY = "_dummy_variable"
-"""End of the names of tensors without numbers, by which modules know their device."""
 
 
 def read_diffusion_policy(request: ImportRequest) -> ForeignTeacher:
@@ -60,8 +57,7 @@ def read_diffusion_policy(request: ImportRequest) -> ForeignTeacher:
     given = {} if demonstrations is None else statistics_of_set(demonstrations, config.sizes)
     statistics = normaliser.converted(header, config.clip, given)
     same, doubts = compared(normaliser.statistics, given, "that of the checkpoint")
-    network = {name: one for name, one in tensors.items() if not name.startswith(PREFIX) and not name.endswith(_DUMMY)}
-    teacher = _load(config, network, file)
+    teacher = _load(config, tensors, file)
     if config.clip is not None:
         limit = torch.full((config.shape.act_dim,), config.clip)
         teacher.limit_actions(-limit, limit)
@@ -114,13 +110,10 @@ def _tensors(
     return archive.tensors({str(key): one for key, one in found.items()})
 
 
-def _load(config: DiffusionPolicyConfig, network: Mapping[str, Tensor], file: Path) -> Teacher:
+def _load(config: DiffusionPolicyConfig, tensors: Mapping[str, Tensor], file: Path) -> Teacher:
     def contradicting(problem: str) -> CheckpointError:
         return CheckpointError(
             f"'{printable(file)}' has a network that does not fit its configuration: {problem}; copy it again"
         )
 
-    shape = config.shape
-    if not isinstance(shape, UNetTeacherConfig):
-        raise TypeError(type(shape).__name__)
-    return load_network(shape, network, NAMES.of, unet_part(shape), contradicting)
+    return load_network(config.shape, network_tensors(config.shape, tensors), *renaming(config.shape), contradicting)

@@ -10,16 +10,22 @@ from typing import Any, get_args
 
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import Sampler
-from vdd_ros.learning.diffusion.discrete import BetaSchedule, NumberedTeacherConfig, Prediction, UNetTeacherConfig
-from vdd_ros.learning.importing.fields import MOST_LEVELS, MOST_NUMBERS, Fields
+from vdd_ros.learning.diffusion.discrete import BetaSchedule, NumberedTeacherConfig, Prediction
+from vdd_ros.learning.importing.diffusion_policy_networks import (
+    TARGET,
+    class_of,
+    read_transformer,
+    read_unet,
+    refuse_unknown,
+)
+from vdd_ros.learning.importing.fields import MOST_LEVELS, Fields
 from vdd_ros.learning.importing.set_statistics import ACTION
 from vdd_ros.text import printable
 
 OBSERVATION = "obs"
-UNET_POLICY = "DiffusionUnetLowdimPolicy"
+UNET_POLICY, TRANSFORMER_POLICY = "DiffusionUnetLowdimPolicy", "DiffusionTransformerLowdimPolicy"
 DDPM, DDIM = "DDPMScheduler", "DDIMScheduler"
 SAMPLERS: dict[str, Sampler] = {DDPM: "ancestral", DDIM: "ddim"}
-_TARGET = "_target_"
 _ALWAYS: dict[str, tuple[object, ...]] = {
     "trained_betas": (None,),
     "variance_type": ("fixed_small",),
@@ -82,7 +88,7 @@ def read_configuration(whole: Mapping[str, Any], source: str) -> DiffusionPolicy
     """
     fields = Fields(whole, source)
     policy = fields.section("policy")
-    _check_kind(policy, source)
+    is_unet = _is_unet(policy, source)
     if (latency := fields.get("n_latency_steps", 0)) != 0:
         fields.refuse("n_latency_steps", latency, "0")
     averaged = fields.section("training").flag("use_ema")
@@ -90,42 +96,36 @@ def read_configuration(whole: Mapping[str, Any], source: str) -> DiffusionPolicy
     levels = sampling.fields["levels"]
     is_default = policy.get("num_inference_steps", None) is None
     steps = levels if is_default else policy.whole("num_inference_steps", 1, levels)
-    window, action_steps = _window(policy)
-    shape = UNetTeacherConfig(
-        kind="diffusion-policy",
-        backbone="mlp",  # without effect, as the other fields of a backbone
-        **window,
-        **sampling.fields,
-        **_unet(policy.section("model"), window),
-    )
+    window, action_steps = _window(policy, is_unet)
+    read = read_unet if is_unet else read_transformer
+    shape = read(policy.section("model"), {**window, **sampling.fields})
     if unknown := policy.unused():
         policy.refuse(unknown[0], policy.values[unknown[0]], "none: it would go to the scheduler's step")
     doubts = _doubts(sampling, steps)
     return DiffusionPolicyConfig(shape, sampling.clip, steps, action_steps, averaged, _task(fields), doubts)
 
 
-def _class(fields: Fields) -> str:
-    """Return the last part of the name of a section's class."""
-    return str(fields.get(_TARGET)).rpartition(".")[2]
-
-
-def _check_kind(policy: Fields, source: str) -> None:
-    if (kind := _class(policy)) != UNET_POLICY:
+def _is_unet(policy: Fields, source: str) -> bool:
+    """Return whether the network is the U-Net; raise CheckpointError if it is neither that nor the transformer."""
+    if (kind := class_of(policy)) not in (UNET_POLICY, TRANSFORMER_POLICY):
         images = " Policies with images cannot be imported." if "Image" in kind or "Hybrid" in kind else ""
         raise CheckpointError(
-            f"{source} is of a policy of the class {printable(kind)}; only {UNET_POLICY} can be imported.{images} "
-            "Export another policy as ONNX and wrap it with 'vdd wrap'"
+            f"{source} is of a policy of the class {printable(kind)}; only {UNET_POLICY} and {TRANSFORMER_POLICY} can "
+            f"be imported.{images} Export another policy as ONNX and wrap it with 'vdd wrap'"
         )
+    return kind == UNET_POLICY
 
 
-def _window(policy: Fields) -> tuple[dict[str, Any], int]:
+def _window(policy: Fields, is_unet: bool) -> tuple[dict[str, Any], int]:
     """Return the fields of the chunk and its window, and the number of executed actions."""
-    for name in ("obs_as_local_cond", "obs_as_global_cond", "pred_action_steps_only", "oa_step_convention"):
-        policy.flag(name, False)
-    if policy.flag("obs_as_local_cond", False) or not policy.flag("obs_as_global_cond", False):
-        how = "local condition" if policy.flag("obs_as_local_cond", False) else "part of the trajectory (inpainting)"
-        policy.refuse("obs_as_global_cond", False, f"true; this policy takes the observation as {how}")
-    if not policy.flag("oa_step_convention", False):
+    condition = "obs_as_global_cond" if is_unet else "obs_as_cond"
+    is_local = is_unet and policy.flag("obs_as_local_cond", False)
+    if not policy.flag(condition, False):
+        how = "local condition" if is_local else "part of the trajectory (inpainting)"
+        policy.refuse(condition, False, f"true; this policy takes the observation as {how}")
+    if is_local:
+        policy.refuse("obs_as_local_cond", True, "false")
+    if is_unet and not policy.flag("oa_step_convention", False):
         policy.refuse("oa_step_convention", False, "true: the first executed action is that of the newest observation")
     history, horizon = policy.whole("n_obs_steps", 1, 4_096), policy.whole("horizon", 1, 4_096)
     if history > horizon:
@@ -138,40 +138,11 @@ def _window(policy: Fields) -> tuple[dict[str, Any], int]:
     return {"history": history, "horizon": horizon, "past": past, **sizes}, executed
 
 
-def _unet(model: Fields, window: Mapping[str, int]) -> dict[str, Any]:
-    """Return the fields of the U-Net."""
-    if (kind := _class(model)) != "ConditionalUnet1D":
-        model.refuse(_TARGET, kind, "ConditionalUnet1D")
-    _require(model, "input_dim", window["act_dim"], "action_dim")
-    _require(model, "global_cond_dim", window["obs_dim"] * window["history"], "obs_dim times n_obs_steps")
-    if (local := model.get("local_cond_dim", None)) is not None:
-        model.refuse("local_cond_dim", local, "none")
-    found = {
-        "channels": model.channels("down_dims"),
-        "kernel": model.whole("kernel_size", 1, 1_001),
-        "groups": model.whole("n_groups", 1, MOST_NUMBERS),
-        "step_features": model.whole("diffusion_step_embed_dim", 4, MOST_NUMBERS),
-        "scales": model.flag("cond_predict_scale"),
-    }
-    _refuse_unknown(model)
-    return found
-
-
-def _require(fields: Fields, name: str, wanted: int, what: str) -> None:
-    if (value := fields.get(name)) != wanted:
-        fields.refuse(name, value, f"{wanted}, that is {what}")
-
-
-def _refuse_unknown(fields: Fields) -> None:
-    if unknown := fields.unused(_WITHOUT_EFFECT):
-        fields.refuse(unknown[0], fields.values[unknown[0]], "no such field; this version does not know what it means")
-
-
 def _scheduler(scheduler: Fields) -> _Sampling:
     """Return how the policy is sampled."""
-    kind = _class(scheduler)
+    kind = class_of(scheduler)
     if kind not in SAMPLERS:
-        scheduler.refuse(_TARGET, kind, ", ".join(SAMPLERS))
+        scheduler.refuse(TARGET, kind, ", ".join(SAMPLERS))
     fields = {
         "levels": scheduler.whole("num_train_timesteps", 2, MOST_LEVELS),
         "prediction": scheduler.choice("prediction_type", get_args(Prediction)),
@@ -186,7 +157,7 @@ def _scheduler(scheduler: Fields) -> _Sampling:
         value = scheduler.get(name, *allowed)
         if value not in allowed or type(value) not in map(type, allowed):
             scheduler.refuse(name, value, ", ".join(map(str, allowed)))
-    _refuse_unknown(scheduler)
+    refuse_unknown(scheduler, _WITHOUT_EFFECT)
     return _Sampling(fields, kind, reach if clips else None)
 
 

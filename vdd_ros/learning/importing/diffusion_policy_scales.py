@@ -17,7 +17,7 @@ from vdd_ros.learning.importing.diffusion_policy_config import OBSERVATION
 from vdd_ros.learning.importing.set_statistics import ACTION, Given, Values, in_single
 from vdd_ros.text import printable
 
-PREFIX = "normalizer.params_dict."
+_PREFIX = "normalizer.params_dict."
 _COMPARED = ("min", "max", "mean")
 """Statistics that are those of the data; the deviation is divided by the number less one."""
 
@@ -102,14 +102,14 @@ def read_normaliser(tensors: Mapping[str, Tensor], sizes: Mapping[str, int], che
     """
     means, deviations, statistics = {}, {}, {}
     for key, size in sizes.items():
-        scale, offset = (_read(tensors, f"{PREFIX}{key}.{name}", size, checkpoint) for name in ("scale", "offset"))
+        scale, offset = (_read(tensors, f"{_PREFIX}{key}.{name}", size, checkpoint) for name in ("scale", "offset"))
         if not (np.isfinite(scale) & (scale > 0) & np.isfinite(offset)).all():
             raise CheckpointError(
                 f"'{printable(checkpoint)}' has a normaliser of {key} that is not finite, or whose scale is not above "
                 "0; copy the checkpoint again"
             )
         means[key], deviations[key] = -offset / scale, 1 / scale
-        statistics[key] = dict(_statistics(tensors, f"{PREFIX}{key}.input_stats.", size))
+        statistics[key] = dict(_statistics(tensors, f"{_PREFIX}{key}.input_stats.", size))
     return Normaliser(means, deviations, statistics, checkpoint)
 
 

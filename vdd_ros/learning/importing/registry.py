@@ -71,6 +71,6 @@ LEROBOT = Importer(
 DIFFUSION_POLICY = Importer(
     name="diffusion-policy",
     label="diffusion_policy",
-    summary="a U-Net's checkpoint of diffusion_policy (real-stanford), without images",
+    summary="a checkpoint of diffusion_policy (real-stanford), without images",
     read=imported("vdd_ros.learning.importing.diffusion_policy:read_diffusion_policy"),
 )
