@@ -67,6 +67,14 @@ def test_a_checkpoint_of_diffusion_policy_becomes_a_teacher_and_a_student(
     assert "`vdd import diffusion-policy` takes a checkpoint" in capsys.readouterr().err
 
 
+def test_the_help_says_what_each_program_s_import_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["import", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "a DiffusionPolicy of LeRobot 0.3 to 0.6, without images" in shown
+    assert "a checkpoint of diffusion_policy (real-stanford), without images" in shown
+
+
 def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(Policy.drawn().write(tmp_path / "c"))
     assert main(["import", "lerobot", checkpoint, "--out", str(tmp_path / "T")]) == 2

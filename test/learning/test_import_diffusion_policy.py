@@ -124,6 +124,13 @@ def test_what_the_import_says(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "T").iterdir()) == ["model.json", "model.safetensors"]
 
 
+@pytest.mark.parametrize("name", ["x\n" * 300, 7, ""])
+def test_a_task_without_a_usable_name_has_that_of_the_file(name: object, tmp_path: Path) -> None:
+    policy = Policy.drawn()
+    policy.config["task"]["name"] = name
+    assert load(policy, tmp_path).task == "latest"
+
+
 def test_weights_of_the_last_step_where_the_training_does_not_average(tmp_path: Path) -> None:
     policy = Policy.drawn()
     policy.config["training"]["use_ema"] = False

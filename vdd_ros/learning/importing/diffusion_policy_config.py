@@ -11,6 +11,7 @@ from typing import Any, get_args
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.diffusion.discrete import BetaSchedule, NumberedTeacherConfig, Prediction
+from vdd_ros.learning.fit.metadata import MAX_TEXT
 from vdd_ros.learning.importing.diffusion_policy_networks import (
     TARGET,
     class_of,
@@ -179,4 +180,4 @@ def _doubts(sampling: _Sampling, steps: int) -> tuple[str, ...]:
 def _task(fields: Fields) -> str:
     task = fields.get("task", None)
     name = task.get("name") if isinstance(task, dict) else fields.get("task_name", None)
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) and printable(name, MAX_TEXT) == name.strip() == name else ""

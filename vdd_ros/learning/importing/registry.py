@@ -74,3 +74,5 @@ DIFFUSION_POLICY = Importer(
     summary="a checkpoint of diffusion_policy (real-stanford), without images",
     read=imported("vdd_ros.learning.importing.diffusion_policy:read_diffusion_policy"),
 )
+SUMMARIES = {one.name: one.summary for one in (LEROBOT, DIFFUSION_POLICY)}
+"""Of the shipped importers, by name."""
