@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from vdd_ros.documents import JsonObject
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.importing.torch_archive import Foreign
 
@@ -13,7 +14,7 @@ _MOST_VALUES = 100_000
 _DEEPEST = 40
 
 
-def configuration(value: object, source: str) -> dict[str, Any]:
+def configuration(value: object, source: str) -> JsonObject:
     """Return a configuration whose references to other fields are followed; other expressions remain texts.
 
     Args:
