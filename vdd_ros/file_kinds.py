@@ -66,6 +66,11 @@ _MODEL = FileKind(
     "a model of another program (config.json beside model.safetensors, as LeRobot keeps it)",
     "`vdd import lerobot` makes a teacher of a DiffusionPolicy; export others as ONNX and wrap that with `vdd wrap`",
 )
+_TORCH = FileKind(
+    OTHER,
+    "a file of torch.save, which is never unpickled",
+    "`vdd import diffusion-policy` takes a checkpoint of diffusion_policy; export another model as ONNX",
+)
 _WEIGHTS = FileKind(
     OTHER, "a file of weights (safetensors), without a graph", "of a checkpoint of `vdd train`, name the folder"
 )
@@ -198,7 +203,7 @@ def _of_archive(file: Path) -> FileKind | None:
     if any(name in _FOLDERS for name in names):
         return next(_FOLDERS[name] for name in names if name in _FOLDERS)
     if any(name.endswith("data.pkl") for name in names):
-        return FileKind(OTHER, "a file of torch.save, which is never opened", "export the model as ONNX")
+        return _TORCH
     return None
 
 

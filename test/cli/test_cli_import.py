@@ -1,4 +1,4 @@
-"""`vdd import lerobot`: from another program's checkpoint to a policy file and a student, by commands alone."""
+"""`vdd import`: from another program's checkpoint to a policy file and a student, by commands alone."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
+import diffusion_policies
 from lerobot_policies import Policy, demonstrations
 from plugins import installed
 
@@ -44,6 +45,34 @@ def test_a_checkpoint_becomes_a_teacher_and_a_student(
     assert main(["fidelity", *files, "--demos", str(demos), "--states", "4", "--samples", "32"]) == 0
     assert main(words) == 2
     assert "already holds a trained model; replace it with --force" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_diffusion_policy_becomes_a_teacher_and_a_student(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = diffusion_policies.Policy.drawn(ddim=True, num_inference_steps=8)
+    demos = str(diffusion_policies.demonstrations(policy).save(tmp_path / "D").parent)
+    checkpoint, teacher, student = str(policy.write(tmp_path / "latest.ckpt")), str(tmp_path / "T"), str(tmp_path / "S")
+    assert main(["import", "diffusion-policy", checkpoint, "--demos", demos, "--out", teacher]) == 0
+    shown = capsys.readouterr()
+    assert "a teacher of diffusion_policy" in shown.out
+    assert "2 observations in, 7 actions out" in shown.out
+    assert "averaged (EMA)" in shown.out
+    assert shown.err == ""
+    assert main(["export", teacher, "--steps", "8", "--out", str(tmp_path / "teacher.onnx")]) == 0
+    assert "by diffusion_policy" in capsys.readouterr().out
+    small = ["--steps", "2", "--batch", "8", "--backbone", "mlp", "--width", "8", "--layers", "1", "--experts", "2"]
+    assert main(["distil", "--teacher", teacher, "--demos", demos, "--out", student, *small]) == 0
+    assert main(["export", checkpoint, "--out", str(tmp_path / "x.onnx")]) == 2
+    assert "`vdd import diffusion-policy` takes a checkpoint" in capsys.readouterr().err
+
+
+def test_the_help_says_what_each_program_s_import_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["import", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "a DiffusionPolicy of LeRobot 0.3 to 0.6, without images" in shown
+    assert "a checkpoint of diffusion_policy (real-stanford), without images" in shown
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

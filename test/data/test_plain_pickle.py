@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vdd_ros.data.formats import plain_pickle
+from vdd_ros.data.formats import pickle_machine
 from vdd_ros.data.formats.plain_pickle import Array, read_pickle
 from vdd_ros.errors import DemonstrationError
 
@@ -163,7 +163,7 @@ def test_a_place_in_memory_that_is_far_away_takes_none(tmp_path: Path) -> None:
 
 
 def test_pickles_of_too_many_steps_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_pickle, "MAX_STEPS", 100)
+    monkeypatch.setattr(pickle_machine, "MAX_STEPS", 100)
     file = tmp_path / "file.pkl"
     file.write_bytes(pickle.dumps(list(range(30))))
     assert read_pickle(file) == list(range(30))

@@ -193,6 +193,28 @@ def test_the_rate_is_asked_for(tmp_path: Path) -> None:
     assert not (tmp_path / "T").exists()
 
 
+@pytest.mark.parametrize("how", ["normalize_observation_keys", "features"])
+def test_the_normalising_step_may_leave_features_out(how: str, tmp_path: Path) -> None:
+    """It then passes them as they are, although their type has a mode, as a policy of LeRobot without that mode."""
+    modes = {"STATE": "MIN_MAX", "ENV": "MIN_MAX", "ACTION": "MIN_MAX"}
+    policy = Policy.drawn(normalization_mapping=modes)
+    file = policy.write(tmp_path / "c") / "policy_preprocessor.json"
+    content = json.loads(file.read_text())
+    config = content["steps"][3]["config"]
+    if how == "features":
+        del config["features"][ENVIRONMENT]
+    else:
+        config[how] = [STATE]
+    file.write_text(json.dumps(content))
+    found = import_teacher(
+        IMPORTERS.get("lerobot"), ImportRequest(checkpoint=tmp_path / "c", rate_hz=10.0), tmp_path / "T"
+    )
+    low, high = policy.statistics[STATE]["min"], policy.statistics[STATE]["max"]
+    np.testing.assert_allclose(found.statistics["observation_mean"], [*(low + high) / 2, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(found.statistics["observation_std"], [*(high - low) / 2, 1.0], rtol=1e-6)
+    assert found.settings[f"normalisation.{ENVIRONMENT}"] == "IDENTITY"
+
+
 @pytest.mark.parametrize("mode", ["MIN_MAX", "MEAN_STD"])
 def test_entries_that_never_changed_do_not_make_small_deviations_huge(mode: str, tmp_path: Path) -> None:
     """LeRobot's network saw -1 (min-max) or 0 (mean-std) of them; a millimetre beside it counted 2e5."""

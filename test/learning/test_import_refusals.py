@@ -1,6 +1,7 @@
 """Checkpoints that cannot be imported: each has its reason, nothing of them runs and nothing is written."""
 
 import json
+import os
 import pickle
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ pytest.importorskip("torch")
 
 from lerobot_policies import ACTION, ENVIRONMENT, STATE, Policy
 from safetensors.numpy import load_file, save_file
+from traps import Trap
 
 from vdd_ros.data.demonstrations import DemonstrationSet, Header
 from vdd_ros.errors import CheckpointError, ConfigurationError, VddError
@@ -62,6 +64,7 @@ def checkpoint(tmp_path: Path) -> Path:
         ("num_inference_steps", 101, "num_inference_steps is '101'; supported: a whole number from 1 to 100"),
         ("clip_sample", "yes", "clip_sample is 'yes'; supported: true or false"),
         ("clip_sample_range", 0, "clip_sample_range is '0'"),
+        ("clip_sample_range", 1e300, r"clip_sample_range is '1e\+300'; supported: a number above 0, at most 1e\+30"),
         ("prediction_type", "v_prediction", "prediction_type is 'v_prediction'; supported: epsilon, sample"),
         ("noise_scheduler_type", "PNDM", "noise_scheduler_type is 'PNDM'; supported: DDPM, DDIM"),
         ("beta_schedule", "sigmoid", "beta_schedule is 'sigmoid'; supported: squaredcos_cap_v2, linear, scaled_linear"),
@@ -85,6 +88,16 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_values_of_the_configuration(checkpoint: Path, field: str, value: object, reason: str) -> None:
     edit(checkpoint / "config.json", lambda content: content.update({field: value}))
     refused(checkpoint, reason)
+
+
+@pytest.mark.parametrize("ends", [(1e-30, 1e-29), (0.99, 0.9999)])
+def test_noise_levels_that_are_none(checkpoint: Path, ends: tuple[float, float]) -> None:
+    """With the first betas nothing becomes noisy, with the others no signal remains, not even in double precision."""
+    edit(
+        checkpoint / "config.json",
+        lambda content: content.update(beta_schedule="linear", beta_start=ends[0], beta_end=ends[1]),
+    )
+    refused(checkpoint, "network that is not supported: betas is linear, .* do not ascend, or have no end")
 
 
 @pytest.mark.parametrize(
@@ -122,18 +135,12 @@ def test_damaged_configurations(checkpoint: Path, text: str) -> None:
 def test_folders_that_are_none(tmp_path: Path, checkpoint: Path) -> None:
     refused(tmp_path / "absent", "'.*absent' does not exist; name the folder of the checkpoint")
     refused(checkpoint / "config.json", "config.json' is a file; name the folder")
+    refused(tmp_path, f"has no config.json; .* perhaps '{checkpoint.name}' in it")
+    refused(Path("lerobot/diffusion_pusht"), "does not exist; .*; a policy of the Hub must be downloaded first")
+    (tmp_path / "latest.ckpt").write_bytes(b"PK")
+    refused(tmp_path / "latest.ckpt", "is a file; `vdd import diffusion-policy` takes")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "has no config.json; name the folder that LeRobot's save_pretrained wrote")
-
-
-class Trap:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
-        return open, (str(self.place), "w")
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
@@ -223,6 +230,12 @@ def test_a_network_of_absurd_size_takes_no_memory(checkpoint: Path) -> None:
         ),
         (PRE, lambda c: c["steps"][3].update(state_file="other.safetensors"), "other.safetensors' is missing"),
         (PRE, lambda c: c["steps"][3]["config"].update(eps="small"), "has the eps 'small'"),
+        (PRE, lambda c: c["steps"][3]["config"].pop("features"), "has no object as the features of the step"),
+        (
+            PRE,
+            lambda c: c["steps"][3]["config"].update(normalize_observation_keys=1),
+            "has the normalize_observation_keys '1', not a list of keys",
+        ),
     ],
 )
 def test_processors(checkpoint: Path, name: str, change: Callable[[Any], None], reason: str) -> None:
@@ -250,6 +263,20 @@ def test_statistics(checkpoint: Path, name: str, values: list[float], reason: st
     tensors[f"{STATE}.{name}"] = np.array(values, np.float32)
     save_file(tensors, checkpoint / STATES)
     refused(checkpoint, reason, kind)
+
+
+def test_statistics_beyond_single_precision(tmp_path: Path) -> None:
+    folder = Policy.drawn(normalization_mapping={"STATE": "MIN_MAX", "ACTION": "MEAN_STD"}).write(tmp_path / "c")
+    for file in folder.glob("*processor.safetensors"):
+        tensors: dict[str, Any] = load_file(file)
+        save_file({**tensors, f"{ACTION}.std": np.array([1.0, 1e300])}, file)
+    refused(folder, "a normalisation that single precision cannot represent .action std.; copy the checkpoint again")
+
+
+def test_a_pipe_in_place_of_the_model_is_not_opened(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    os.mkfifo(checkpoint / "model.safetensors")
+    refused(checkpoint, "model.safetensors' is no ordinary file; copy the checkpoint again")
 
 
 def test_a_normalisation_that_is_not_supported(tmp_path: Path) -> None:

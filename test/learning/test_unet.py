@@ -134,7 +134,7 @@ def test_ddim_keeps_the_noise_that_the_network_estimated_where_the_clean_action_
         ({"step_features": 9}, "step_features 9; .* even"),
         ({"horizon": 9}, "horizon is 9; .* must be a multiple of 2"),
         ({"past": 8}, "past is 8; .* below the horizon 8"),
-        ({"goal_length": 2}, "goal_length is 2; a U-Net takes no goals"),
+        ({"goal_length": 2}, "goal_length is 2; this network takes no goals"),
         ({"beta_start": 0.1}, "beta_start is 0.1 and beta_end 0.02; .* must not descend"),
         ({"prediction": "v"}, "prediction is 'v'; allowed: epsilon, sample"),
     ],

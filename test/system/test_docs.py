@@ -144,7 +144,7 @@ def test_a_shown_command_exists(command: Command) -> None:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the folder in which the commands run one after the other, with the shipped files as in a checkout.
 
-    A policy of LeRobot and its data are there too.
+    Policies of LeRobot and diffusion_policy and their data are there too.
     """
     folder = tmp_path_factory.mktemp("docs")
     for name in SHIPPED:
@@ -152,6 +152,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     policy = Policy.drawn()
     policy.write(folder / "pretrained_model")
     demonstrations(policy).save(folder / "lerobot_data")
+    if find_spec("torch") is not None:
+        import diffusion_policies
+
+        other = diffusion_policies.Policy.drawn(ddim=True)
+        other.write(folder / "latest.ckpt")
+        diffusion_policies.demonstrations(other).save(folder / "pusht_demos")
     return folder
 
 

@@ -9,17 +9,18 @@ ActionParsers = Any
 """Return type of `ArgumentParser.add_subparsers`; argparse has no public name for it."""
 
 
-def add_action(actions: ActionParsers, name: str, place: str, **defaults: str) -> None:
+def add_action(actions: ActionParsers, name: str, place: str, summary: str = "", **defaults: str) -> None:
     """Add an action to a command's sub-parsers.
 
     Args:
         actions: The sub-parsers.
         name: Name of the action.
         place: Its module below `vdd_ros.cli`, with HELP, `add_arguments` and `run`.
+        summary: In place of HELP in the list of actions.
         **defaults: Arguments implied by the name.
     """
     module = import_module(f"vdd_ros.cli.{place}")
-    parser = actions.add_parser(name, help=module.HELP, description=module.HELP)
+    parser = actions.add_parser(name, help=summary or module.HELP, description=module.HELP)
     module.add_arguments(parser)
     parser.set_defaults(run_action=module.run, **defaults)
 

@@ -1,13 +1,10 @@
 """Pickles of dictionaries, lists, numbers and numpy arrays, read without running any code in them.
 
-A pickle is a program for a small machine: it may name any function of any module and have it called, modify objects, or
-claim memory that it does not fill. Here its steps are interpreted one by one, without Python's own machine. Every name
-is refused except those of pickled numpy arrays, which are replaced by functions of this module that only store their
-arguments.
+Its steps are interpreted one by one, without Python's own machine. Every name is refused except those of pickled numpy
+arrays, which are replaced by functions of this module that only store their arguments.
 """
 
 import math
-import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vdd_ros.data.formats.pickle_machine import PickleMachine
 from vdd_ros.data.formats.source import damaged
 from vdd_ros.files import read_ordinary
 from vdd_ros.text import printable
 
 MAX_BYTES = 1 << 30
 """Size limit of a file."""
-MAX_STEPS = 1_000_000
-"""Steps of a pickle: an array takes about twenty, a number one."""
-_MAX_BITS = 64
-"""Bits of a whole number."""
 _KINDS = "fiub"
 
 
@@ -140,187 +134,25 @@ _FUNCTIONS: dict[tuple[str, str], Callable[..., object]] = {
 }
 _KNOWN: dict[tuple[str, str], object] = {("numpy", "ndarray"): _NDARRAY, **_FUNCTIONS}
 
-_VALUES = (
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "STRING", "SHORT_BINSTRING", "BINSTRING"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-)
-_CONSTANTS: dict[str, Callable[[], object]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list,
-    "EMPTY_SET": list,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_DICT": dict,
-}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
 
+class _Machine(PickleMachine):
+    """Refuses every name except those of pickled numpy arrays."""
 
-class _Machine:
-    """Interprets the steps of a pickle; sets become lists."""
-
-    def __init__(self) -> None:
-        self._stack: list[Any] = []
-        self._below: list[list[Any]] = []
-        self._memo: dict[int, object] = {}
-
-    def run(self, content: bytes) -> object:
-        """Return the content of a pickle; raises any error if it is damaged or has other steps."""
-        for number, (step, argument, _) in enumerate(pickletools.genops(content)):
-            if number >= MAX_STEPS:
-                raise ValueError(f"it takes more than {MAX_STEPS:,} steps; save its numbers as arrays of numpy")
-            if step.name == "STOP":
-                return self._stack.pop()
-            self._take(step.name, argument)
-        raise ValueError("it is truncated")
-
-    def _take(self, name: str, argument: Any) -> None:
-        stack = self._stack
-        if name in _VALUES:
-            if isinstance(argument, int) and argument.bit_length() > _MAX_BITS:
-                raise ValueError(f"it holds a whole number of more than {_MAX_BITS} bits")
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name]())
-        elif name in _PUTS:
-            self._memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            self._memo[len(self._memo)] = stack[-1]
-        elif name in _GETS:
-            stack.append(self._memo[argument])
-        elif name in _TUPLES:
-            stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
-        elif name not in ("PROTO", "FRAME"):
-            steps = _STEPS.get(name)
-            if steps is None:
-                raise ValueError(f"it takes the step {name}, which numpy does not write")
-            steps(self, argument)
-
-    def _mark(self, _: object) -> None:
-        self._below.append(self._stack)
-        self._stack = []
-
-    def _marked(self) -> list[Any]:
-        """Return and remove everything above the last mark."""
-        found, self._stack = self._stack, self._below.pop()
-        return found
-
-    def _tuple(self, _: object) -> None:
-        self._stack_up(tuple(self._marked()))
-
-    def _list(self, _: object) -> None:
-        self._stack_up(self._marked())
-
-    def _dict(self, _: object) -> None:
-        members = self._marked()
-        made: dict[Any, Any] = {}
-        _put(made, members)
-        self._stack_up(made)
-
-    def _stack_up(self, value: object) -> None:
-        self._stack.append(value)
-
-    def _append(self, _: object) -> None:
-        value = self._stack.pop()
-        _list_of(self._stack[-1]).append(value)
-
-    def _extend(self, _: object) -> None:
-        members = self._marked()
-        _list_of(self._stack[-1]).extend(members)
-
-    def _set_item(self, _: object) -> None:
-        members = self._stack[-2:]
-        del self._stack[-2:]
-        _put(self._stack[-1], members)
-
-    def _set_items(self, _: object) -> None:
-        members = self._marked()
-        _put(self._stack[-1], members)
-
-    def _pop(self, _: object) -> None:
-        if self._stack:
-            self._stack.pop()
-        else:
-            self._marked()
-
-    def _pop_mark(self, _: object) -> None:
-        self._marked()
-
-    def _duplicate(self, _: object) -> None:
-        self._stack.append(self._stack[-1])
-
-    def _global(self, argument: str) -> None:
-        self._name(*argument.split(" ", 1))
-
-    def _stack_global(self, _: object) -> None:
-        module, name = self._stack[-2:]
-        del self._stack[-2:]
-        self._name(module, name)
-
-    def _name(self, module: object, name: object) -> None:
-        if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("it names a function without text")
+    def named(self, module: str, name: str) -> object:
         if (module, name) not in _KNOWN:
             raise ValueError(f"it asks for '{printable(module)}.{printable(name)}', which is never called")
-        self._stack.append(_KNOWN[module, name])
+        return _KNOWN[module, name]
 
-    def _reduce(self, _: object) -> None:
-        function, arguments = self._stack[-2:]
-        del self._stack[-2:]
-        if not isinstance(arguments, tuple) or not any(function is known for known in _FUNCTIONS.values()):
-            raise ValueError("it makes an array in a way unknown to numpy")
-        self._stack.append(function(*arguments))
+    def called(self, function: object, arguments: object) -> object:
+        for known in _FUNCTIONS.values():
+            if function is known and isinstance(arguments, tuple):
+                return known(*arguments)
+        raise ValueError("it makes an array in a way unknown to numpy")
 
-    def _build(self, _: object) -> None:
-        state = self._stack.pop()
-        if not isinstance(self._stack[-1], Array | DType):
+    def changed(self, value: object, state: object) -> None:
+        if not isinstance(value, Array | DType):
             raise ValueError("it changes an object that is not an array")
-        self._stack[-1].fill(state)
-
-
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "MARK": _Machine._mark,
-    "TUPLE": _Machine._tuple,
-    "FROZENSET": _Machine._tuple,
-    "LIST": _Machine._list,
-    "DICT": _Machine._dict,
-    "APPEND": _Machine._append,
-    "APPENDS": _Machine._extend,
-    "ADDITEMS": _Machine._extend,
-    "SETITEM": _Machine._set_item,
-    "SETITEMS": _Machine._set_items,
-    "POP": _Machine._pop,
-    "POP_MARK": _Machine._pop_mark,
-    "DUP": _Machine._duplicate,
-    "GLOBAL": _Machine._global,
-    "STACK_GLOBAL": _Machine._stack_global,
-    "REDUCE": _Machine._reduce,
-    "BUILD": _Machine._build,
-}
-
-
-def _list_of(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("it appends to an object that is not a list")
-    return value
-
-
-def _put(value: object, members: list[Any]) -> None:
-    """Put alternating keys and values into a dictionary.
-
-    Keys are texts, numbers and flat tuples of them: hashing nested tuples can take forever.
-    """
-    if not isinstance(value, dict) or len(members) % 2:
-        raise ValueError("it puts a key and a value into an object that is not a dictionary")
-    for key, content in zip(members[::2], members[1::2], strict=True):
-        if not all(isinstance(part, _PLAIN) for part in (key if isinstance(key, tuple) else (key,))):
-            raise ValueError("it has a key that is neither text nor number")
-        value[key] = content
-
-
-_PLAIN = (str, bytes, int, float, type(None))
+        value.fill(state)
 
 
 def read_pickle(file: Path) -> object:

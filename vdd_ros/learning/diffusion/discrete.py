@@ -1,7 +1,7 @@
 """Teachers that know noise levels as numbered diffusion steps, in the conventions of diffusers' schedulers.
 
 A step t has the share of signal abar_t = prod (1 - beta_i), so the level sigma_t = sqrt((1 - abar_t) / abar_t). LeRobot
-samples with diffusers; measured with its version 0.42:
+and diffusion_policy sample with diffusers; measured with its version 0.42:
 
 - N sampling steps of T visit the levels (N - 1) r, ..., r, 0 with r = T // N ("leading"); the last one ends at the
   clean action.
@@ -35,26 +35,16 @@ MOST_LEVELS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetTeacherConfig(TeacherConfig):
-    """Shape of a teacher with a U-Net and numbered steps. The backbone's fields, of `BackboneConfig`, have no effect.
+class NumberedTeacherConfig(TeacherConfig):
+    """Shape of a teacher with numbered steps. The backbone's fields, of `BackboneConfig`, have no effect.
 
     Attributes:
-        channels: Channels of the U-Net's levels, from the top, separated by commas.
-        kernel: Width of its convolutions, odd.
-        groups: Groups of its residual blocks' norms.
-        step_features: Features of the embedded step, even.
-        scales: Whether the condition also scales.
         prediction: Whether the network estimates the noise, `epsilon`, or the clean action, `sample`.
         betas: Schedule of beta; `levels` is their number.
         beta_start, beta_end: First and last beta, for the linear schedules.
         usual_sampler: Sampler that its author chose.
     """
 
-    channels: str
-    kernel: int = 5
-    groups: int = 8
-    step_features: int = 128
-    scales: bool = True
     prediction: Prediction = "epsilon"
     betas: BetaSchedule = "squaredcos_cap_v2"
     beta_start: float = 1e-4
@@ -71,11 +61,49 @@ class UNetTeacherConfig(TeacherConfig):
         for name, choices in (("prediction", Prediction), ("betas", BetaSchedule), ("usual_sampler", Sampler)):
             require_choice(self, name, choices)
         require_least(2, self, "levels")
+        if self.goal_length:
+            raise ConfigurationError(f"goal_length is {self.goal_length}; this network takes no goals, so it must be 0")
+        if not 0.0 < self.beta_start <= self.beta_end < 1.0:
+            raise ConfigurationError(
+                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they must be between 0 and 1 and must "
+                "not descend"
+            )
+        sigmas = step_sigmas(self)
+        if not bool(sigmas[0] > 0 and sigmas[-1].isfinite() and (sigmas.diff() > 0).all()):
+            raise ConfigurationError(
+                f"betas is {self.betas}, levels {self.levels}, beta_start {self.beta_start} and beta_end "
+                f"{self.beta_end}; in single precision their noise levels do not ascend, or have no end"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetTeacherConfig(NumberedTeacherConfig):
+    """Shape of a teacher with a U-Net and numbered steps.
+
+    Attributes:
+        channels: Channels of the U-Net's levels, from the top, separated by commas.
+        kernel: Width of its convolutions, odd.
+        groups: Groups of its residual blocks' norms.
+        step_features: Features of the embedded step, even.
+        scales: Whether the condition also scales.
+    """
+
+    channels: str
+    kernel: int = 5
+    groups: int = 8
+    step_features: int = 128
+    scales: bool = True
+
+    def check(self) -> None:
+        """Refuse invalid configurations.
+
+        Raises:
+            ConfigurationError: With the field, its value and the allowed values.
+        """
+        super().check()
         require_least(1, self, "groups", "kernel")
         require_least(4, self, "step_features")
         shape = self.unet
-        if self.goal_length:
-            raise ConfigurationError(f"goal_length is {self.goal_length}; a U-Net takes no goals, so it must be 0")
         if self.kernel % 2 == 0 or self.step_features % 2:
             raise ConfigurationError(
                 f"kernel is {self.kernel} and step_features {self.step_features}; the kernel must be odd, the features "
@@ -89,11 +117,6 @@ class UNetTeacherConfig(TeacherConfig):
             raise ConfigurationError(
                 f"horizon is {self.horizon}; with {len(shape.channels)} levels of channels it must be a multiple of "
                 f"{multiple}"
-            )
-        if not 0.0 < self.beta_start <= self.beta_end < 1.0:
-            raise ConfigurationError(
-                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; they must be between 0 and 1 and must "
-                "not descend"
             )
 
     @property
@@ -145,7 +168,7 @@ def signal_shares(betas: BetaSchedule, count: int, start: float, end: float) -> 
     return (1.0 - beta).cumprod(0)
 
 
-def step_sigmas(config: UNetTeacherConfig) -> Tensor:
+def step_sigmas(config: NumberedTeacherConfig) -> Tensor:
     """Return the levels of all diffusion steps, (levels,) float32, ascending."""
     shares = signal_shares(config.betas, config.levels, config.beta_start, config.beta_end).double()
     return ((1 - shares) / shares).sqrt().float()
@@ -195,12 +218,12 @@ def unet(config: UNetTeacherConfig) -> UNetDenoiser:
     return UNetDenoiser(config.unet, config.history * config.obs_dim, chunk, config.past)
 
 
-def numbered_levels(config: UNetTeacherConfig) -> NumberedLevels:
+def numbered_levels(config: NumberedTeacherConfig) -> NumberedLevels:
     """Return the levels of the numbered steps."""
     return NumberedLevels(step_sigmas(config), config.usual_sampler)
 
 
-def numbered_steps(config: UNetTeacherConfig) -> NumberedSteps:
+def numbered_steps(config: NumberedTeacherConfig) -> NumberedSteps:
     """Return the preconditioning."""
     return NumberedSteps(step_sigmas(config), config.prediction)
 

@@ -77,12 +77,14 @@ TEACHERS: Registry[TeacherKind] = Registry(
         "ddpm-sample": f"{__name__}:DDPM_SAMPLE",
         "beso": f"{__name__}:BESO",
         "lerobot": f"{__name__}:LEROBOT",
+        "diffusion-policy": f"{__name__}:DIFFUSION_POLICY",
+        "diffusion-policy-transformer": f"{__name__}:DIFFUSION_POLICY_TRANSFORMER",
     },
     own_name=lambda kind: kind.name,
 )
 
 
-IMPORTED = ("lerobot",)
+IMPORTED = ("lerobot", "diffusion-policy", "diffusion-policy-transformer")
 """Shipped kinds that are not trained."""
 
 
@@ -112,13 +114,28 @@ BESO = TeacherKind(
     levels=imported("vdd_ros.learning.diffusion.levels:level_range"),
 )
 _STEPS = "vdd_ros.learning.diffusion.discrete"
-LEROBOT = TeacherKind(
-    name="lerobot",
-    label="LeRobot's DiffusionPolicy",
-    summary="a U-Net with numbered steps, imported",
-    preconditioning=imported(f"{_STEPS}:numbered_steps"),
-    levels=imported(f"{_STEPS}:numbered_levels"),
-    network=imported(f"{_STEPS}:unet"),
-    shape=imported(f"{_STEPS}:unet_teacher_config"),
-    trained=False,
+
+
+def _numbered(name: str, label: str, network: str, shape: str) -> TeacherKind:
+    return TeacherKind(
+        name=name,
+        label=label,
+        summary="numbered steps, imported",
+        preconditioning=imported(f"{_STEPS}:numbered_steps"),
+        levels=imported(f"{_STEPS}:numbered_levels"),
+        network=imported(network),
+        shape=imported(shape),
+        trained=False,
+    )
+
+
+_UNET = f"{_STEPS}:unet", f"{_STEPS}:unet_teacher_config"
+LEROBOT = _numbered("lerobot", "LeRobot's DiffusionPolicy", *_UNET)
+DIFFUSION_POLICY = _numbered("diffusion-policy", "Diffusion Policy's U-Net", *_UNET)
+_TRANSFORMER = "vdd_ros.learning.diffusion.numbered_transformer"
+DIFFUSION_POLICY_TRANSFORMER = _numbered(
+    "diffusion-policy-transformer",
+    "Diffusion Policy's transformer",
+    f"{_TRANSFORMER}:transformer",
+    f"{_TRANSFORMER}:transformer_teacher_config",
 )

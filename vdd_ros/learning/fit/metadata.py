@@ -25,7 +25,7 @@ READ_VERSIONS = (1, FORMAT_VERSION)  # 1: the method's name implied the structur
 MAX_METADATA_BYTES = 4 << 20
 MAX_TEXT = 200
 LARGEST = {
-    **{"layers": 1_000, "head_layers": 1_000, "octaves": 64, "levels": 100_000},
+    **{"layers": 1_000, "head_layers": 1_000, "state_layers": 1_000, "octaves": 64, "levels": 100_000},
     **{"history": 4_096, "goal_length": 4_096, "horizon": 4_096, "conditions": 2},
 }
 """Limits on sizes of a model that cost time, or memory beyond the file of its weights."""

@@ -1,24 +1,23 @@
 """config.json of a LeRobot DiffusionPolicy: what the network is, and how LeRobot samples from it."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import get_args
 
 from vdd_ros.documents import JsonObject, read_json
 from vdd_ros.errors import CheckpointError
 from vdd_ros.learning.configs import Sampler
 from vdd_ros.learning.diffusion.discrete import BetaSchedule, Prediction, UNetTeacherConfig
+from vdd_ros.learning.importing.fields import MOST_LEVELS, MOST_NUMBERS, Fields
+from vdd_ros.learning.importing.set_statistics import ACTION
 from vdd_ros.text import printable
 
 CONFIG = "config.json"
-STATE, ENVIRONMENT, ACTION = "observation.state", "observation.environment_state", "action"
+STATE, ENVIRONMENT = "observation.state", "observation.environment_state"
 MODES = ("MIN_MAX", "MEAN_STD", "IDENTITY")
 SAMPLERS: dict[str, Sampler] = {"DDPM": "ancestral", "DDIM": "ddim"}
 MAX_BYTES = 1 << 20
-MOST_LEVELS = 100_000
-_MOST_NUMBERS = 65_536
-_TYPES = {STATE: "STATE", ENVIRONMENT: "ENV", ACTION: "ACTION"}
+TYPES = {STATE: "STATE", ENVIRONMENT: "ENV", ACTION: "ACTION"}
 _OTHERS = {
     *("type", "device", "use_amp", "use_peft", "push_to_hub", "repo_id", "private", "tags", "license"),
     *("pretrained_path", "pretrained_revision", "drop_n_last_frames", "vision_backbone", "resize_shape", "crop_ratio"),
@@ -67,9 +66,10 @@ def read_config(folder: Path) -> LeRobotConfig:
     """
     file = folder / CONFIG
     if not file.is_file():
+        inside = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
         raise CheckpointError(
-            f"'{printable(folder)}' has no {CONFIG}; name the folder that LeRobot's save_pretrained wrote, usually "
-            "pretrained_model"
+            f"'{printable(folder)}' has no {CONFIG}; name the folder that LeRobot's save_pretrained wrote, "
+            + (f"perhaps '{printable(inside[0])}' in it" if inside else "usually pretrained_model")
         )
     fields = read_json(file, CheckpointError, max_bytes=MAX_BYTES)
     if not isinstance(fields, dict):
@@ -77,25 +77,25 @@ def read_config(folder: Path) -> LeRobotConfig:
     return _Fields(fields, file).read()
 
 
-class _Fields:
+class _Fields(Fields):
     """The fields before validation."""
 
     def __init__(self, fields: JsonObject, file: Path) -> None:
-        self._fields, self._file = fields, file
-        self._used: set[str] = set()
+        super().__init__(fields, f"'{printable(file)}'")
+        self._file = file
 
     def read(self) -> LeRobotConfig:
         self._check_type()
         sizes, action = self._inputs(), self._output()
-        history, horizon = self._whole("n_obs_steps", 1, 4_096), self._whole("horizon", 1, 4_096)
+        history, horizon = self.whole("n_obs_steps", 1, 4_096), self.whole("horizon", 1, 4_096)
         if history > horizon:
-            self._refuse("n_obs_steps", history, f"at most the horizon, {horizon}")
-        executed = self._whole("n_action_steps", 1, horizon - history + 1)
-        levels = self._whole("num_train_timesteps", 2, MOST_LEVELS)
-        is_default = self._get("num_inference_steps", None) is None
-        steps = levels if is_default else self._whole("num_inference_steps", 1, levels)
-        clips = self._flag("clip_sample")
-        clip = self._number("clip_sample_range") if clips else None
+            self.refuse("n_obs_steps", history, f"at most the horizon, {horizon}")
+        executed = self.whole("n_action_steps", 1, horizon - history + 1)
+        levels = self.whole("num_train_timesteps", 2, MOST_LEVELS)
+        is_default = self.get("num_inference_steps", None) is None
+        steps = levels if is_default else self.whole("num_inference_steps", 1, levels)
+        clips = self.flag("clip_sample")
+        clip = self.number("clip_sample_range") if clips else None
         modes = self._modes()
         shape = UNetTeacherConfig(
             kind="lerobot",
@@ -106,75 +106,34 @@ class _Fields:
             obs_dim=sum(sizes.values()),
             act_dim=action,
             levels=levels,
-            channels=self._channels(),
-            kernel=self._whole("kernel_size", 1, 1_001),
-            groups=self._whole("n_groups", 1, _MOST_NUMBERS),
-            step_features=self._whole("diffusion_step_embed_dim", 4, _MOST_NUMBERS),
-            scales=self._flag("use_film_scale_modulation"),
-            prediction=self._choice("prediction_type", get_args(Prediction)),
-            betas=self._choice("beta_schedule", get_args(BetaSchedule)),
-            beta_start=self._number("beta_start"),
-            beta_end=self._number("beta_end"),
-            usual_sampler=SAMPLERS[self._choice("noise_scheduler_type", tuple(SAMPLERS))],
+            channels=self.channels("down_dims"),
+            kernel=self.whole("kernel_size", 1, 1_001),
+            groups=self.whole("n_groups", 1, MOST_NUMBERS),
+            step_features=self.whole("diffusion_step_embed_dim", 4, MOST_NUMBERS),
+            scales=self.flag("use_film_scale_modulation"),
+            prediction=self.choice("prediction_type", get_args(Prediction)),
+            betas=self.choice("beta_schedule", get_args(BetaSchedule)),
+            beta_start=self.number("beta_start"),
+            beta_end=self.number("beta_end"),
+            usual_sampler=SAMPLERS[self.choice("noise_scheduler_type", tuple(SAMPLERS))],
         )
-        self._get("clip_sample_range", None)
-        unknown = tuple(sorted(self._fields.keys() - self._used - _OTHERS))
+        self.get("clip_sample_range", None)
+        unknown = self.unused(_OTHERS)
         return LeRobotConfig(shape, {**sizes, ACTION: action}, modes, clip, steps, executed, unknown)
 
-    def _refuse(self, name: str, value: object, allowed: str) -> NoReturn:
-        raise CheckpointError(f"'{printable(self._file)}': {name} is {printable(value)!r}; supported: {allowed}")
-
-    def _get(self, name: str, *default: Any) -> Any:
-        self._used.add(name)
-        if name not in self._fields and not default:
-            raise CheckpointError(
-                f"'{printable(self._file)}' lacks the field {name}; copy the checkpoint again, or complete the field"
-            )
-        return self._fields.get(name, *default)
-
     def _check_type(self) -> None:
-        kind = self._get("type", None)
+        kind = self.get("type", None)
         if kind != "diffusion":
             has = "names no type" if kind is None else f"is of a policy of the type '{printable(kind)}'"
             raise CheckpointError(
                 f"'{printable(self._file)}' {has}; only LeRobot's DiffusionPolicy, type 'diffusion', can be imported. "
                 "Export another policy as ONNX and wrap it with 'vdd wrap'"
             )
-        if self._get("use_peft", False):
-            self._refuse("use_peft", True, "false; merge the adapter into the model and save that")
-
-    def _whole(self, name: str, least: int, most: int) -> int:
-        value = self._get(name)
-        if type(value) is not int or not least <= value <= most:
-            self._refuse(name, value, f"a whole number from {least:,} to {most:,}")
-        return value
-
-    def _number(self, name: str) -> float:
-        value = self._get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            self._refuse(name, value, "a finite number above 0")
-        return float(value)
-
-    def _flag(self, name: str) -> bool:
-        value = self._get(name)
-        if not isinstance(value, bool):
-            self._refuse(name, value, "true or false")
-        return value
-
-    def _choice(self, name: str, choices: tuple[Any, ...]) -> Any:
-        value = self._get(name)
-        if value not in choices:
-            self._refuse(name, value, ", ".join(choices))
-        return value
-
-    def _channels(self) -> str:
-        value = self._get("down_dims")
-        if not isinstance(value, list) or not all(type(one) is int and 0 < one <= _MOST_NUMBERS for one in value):
-            self._refuse("down_dims", value, f"a list of whole numbers from 1 to {_MOST_NUMBERS:,}")
-        return ",".join(map(str, value))
+        if self.get("use_peft", False):
+            self.refuse("use_peft", True, "false; merge the adapter into the model and save that")
 
     def _modes(self) -> dict[str, str]:
-        return checked_modes(self._get("normalization_mapping"), self._file)
+        return checked_modes(self.get("normalization_mapping"), self._file)
 
     def _inputs(self) -> dict[str, int]:
         """Return the observed keys, the state first, as the network concatenates them."""
@@ -188,9 +147,9 @@ class _Fields:
             )
         for key in features:
             if key not in (STATE, ENVIRONMENT):
-                self._refuse("input_features", key, f"{STATE} and {ENVIRONMENT}")
+                self.refuse("input_features", key, f"{STATE} and {ENVIRONMENT}")
         if STATE not in features:
-            self._refuse("input_features", ", ".join(features), f"{STATE}, which every DiffusionPolicy observes")
+            self.refuse("input_features", ", ".join(features), f"{STATE}, which every DiffusionPolicy observes")
         return {
             key: self._size("input_features", key, features[key]) for key in (STATE, ENVIRONMENT) if key in features
         }
@@ -198,21 +157,21 @@ class _Fields:
     def _output(self) -> int:
         features = self._features("output_features")
         if list(features) != [ACTION]:
-            self._refuse("output_features", ", ".join(features), ACTION)
+            self.refuse("output_features", ", ".join(features), ACTION)
         return self._size("output_features", ACTION, features[ACTION])
 
     def _features(self, name: str) -> dict[str, JsonObject]:
-        value = self._get(name)
+        value = self.get(name)
         if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
-            self._refuse(name, value, "an object of features, each with type and shape")
+            self.refuse(name, value, "an object of features, each with type and shape")
         return value
 
     def _size(self, name: str, key: str, feature: JsonObject) -> int:
         kind, shape = feature.get("type"), feature.get("shape")
-        if kind != _TYPES[key]:
-            self._refuse(f"{name}.{key}.type", kind, _TYPES[key])
+        if kind != TYPES[key]:
+            self.refuse(f"{name}.{key}.type", kind, TYPES[key])
         if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or not 0 < shape[0] <= 4_096:
-            self._refuse(f"{name}.{key}.shape", shape, "one whole number from 1 to 4,096")
+            self.refuse(f"{name}.{key}.shape", shape, "one whole number from 1 to 4,096")
         return int(shape[0])
 
 
@@ -220,14 +179,14 @@ def checked_modes(value: object, file: Path) -> dict[str, str]:
     """Return the normalisation by type of feature; raises CheckpointError for a mode that is not supported."""
     if not isinstance(value, dict):
         raise CheckpointError(f"'{printable(file)}' has no object as its normalisation of types; copy it again")
-    for kind in _TYPES.values():
+    for kind in TYPES.values():
         if (mode := value.get(kind, "IDENTITY")) not in MODES:
             raise CheckpointError(
                 f"'{printable(file)}' normalises {kind} by {printable(mode)!r}; supported: {', '.join(MODES)}"
             )
-    return {kind: str(value.get(kind, "IDENTITY")) for kind in _TYPES.values()}
+    return {kind: str(value.get(kind, "IDENTITY")) for kind in TYPES.values()}
 
 
 def mode_of(key: str, modes: dict[str, str]) -> str:
     """Return the normalisation of a feature."""
-    return modes[_TYPES[key]]
+    return modes[TYPES[key]]

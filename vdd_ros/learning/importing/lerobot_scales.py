@@ -1,27 +1,23 @@
 """From LeRobot's statistics of features to our means and deviations, with which the network sees the same numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vdd_ros.data.demonstrations import Header
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.features import Feature
 from vdd_ros.learning.fit.windows import LIMIT_MARGIN, Statistics, usual_deviation
-from vdd_ros.learning.importing.lerobot_config import ACTION, LeRobotConfig, mode_of
-from vdd_ros.learning.importing.lerobot_statistics import Normalisation, Values
+from vdd_ros.learning.importing.lerobot_config import LeRobotConfig, mode_of
+from vdd_ros.learning.importing.lerobot_statistics import Normalisation
+from vdd_ros.learning.importing.set_statistics import ACTION, Given, Values, compared, in_single
 from vdd_ros.text import printable
 
 NARROW = 1e-6
 """Half range or deviation of an observation entry, in its unit, up to which a warning says so."""
-SAME = 1e-4
-"""Tolerance of statistics of the same data, in ranges."""
-
-Given = Mapping[str, Mapping[str, Values]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,7 @@ class Scales:
         """Return them as ours.
 
         Raises:
+            CheckpointError: Single precision cannot represent them.
             ConfigurationError: Some are missing.
         """
         observed, action = [self.of(key) for key in self.config.observed], self.of(ACTION)
@@ -75,7 +72,7 @@ class Scales:
             "action_low": action.low,
             "action_high": action.high,
         }
-        return Statistics(**{name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()})
+        return in_single(arrays, self.folder)
 
     def of(self, key: str) -> Scale:
         """Return the scale of a feature; raises as `statistics`.
@@ -92,7 +89,8 @@ class Scales:
             mean, deviation = self._needed(key, "mean", "std")
         floor = np.array([usual_deviation(entry.unit) for entry in self.entries(key)])
         if mode != "IDENTITY":
-            constant = deviation <= np.abs(mean) * np.finfo(np.float32).eps
+            single = np.finfo(np.float32)
+            constant = deviation <= np.maximum(np.abs(mean) * single.eps, single.tiny)
             width = floor if is_action else np.ones(size)
             added = self.normalisation.epsilon if mode == "MEAN_STD" and not is_action else 0.0
             seen = -1.0 if mode == "MIN_MAX" else 0.0
@@ -146,18 +144,4 @@ class Scales:
 
     def compared(self) -> tuple[bool, tuple[str, ...]]:
         """Return whether the demonstrations have the statistics of the checkpoint, and a warning if they differ."""
-        compared = False
-        for key, own in self.normalisation.statistics.items():
-            given = self.demonstrations.get(key)
-            if given is None:
-                continue
-            tolerance = SAME * (given["max"] - given["min"] + np.abs(given["mean"]))
-            for name in own:
-                compared = True
-                if (np.abs(own[name] - given[name]) > tolerance).any():
-                    order = ", ".join(self.config.observed)
-                    return False, (
-                        f"{name} of {key} is not that of the demonstrations given at the import: the policy learned "
-                        f"from others, or their entries have another order than {order}",
-                    )
-        return compared, ()
+        return compared(self.normalisation.statistics, self.demonstrations, ", ".join(self.config.observed))

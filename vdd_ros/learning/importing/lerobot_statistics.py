@@ -7,18 +7,16 @@ checkpoint lacks may come from a data set's meta/stats.json or from demonstratio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vdd_ros.data.blocks import moments
-from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.documents import Json, JsonObject, read_json
-from vdd_ros.errors import CheckpointError, ConfigurationError
-from vdd_ros.learning.importing.lerobot_config import ACTION, LeRobotConfig, checked_modes
+from vdd_ros.errors import CheckpointError
+from vdd_ros.learning.importing.lerobot_config import TYPES, LeRobotConfig, checked_modes
 from vdd_ros.learning.importing.lerobot_tensors import read_tensors
+from vdd_ros.learning.importing.set_statistics import ACTION, Values
 from vdd_ros.text import printable
 
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
@@ -33,8 +31,6 @@ _BUFFERS = {
     "normalize_targets.buffer_": "target",
     "unnormalize_outputs.buffer_": "action",
 }
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,18 @@ class _Processor:
                 feature, _, statistic = name.rpartition(".")
                 if statistic in NAMES:
                     statistics.setdefault(feature, {})[statistic] = _numbers(tensor)
-        return Normalisation(checked_modes(config.get("norm_map"), self._file), statistics, float(epsilon))
+        modes = checked_modes(config.get("norm_map"), self._file)
+        return Normalisation({**modes, **self._left_out(config)}, statistics, float(epsilon))
+
+    def _left_out(self, config: JsonObject) -> dict[str, str]:
+        """Return `IDENTITY` for the types of features that the step leaves unchanged, whatever the modes say."""
+        keys, features = config.get("normalize_observation_keys"), config.get("features")
+        if not isinstance(features, dict):
+            self._refuse("has no object as the features of the step " + self._wanted)
+        if keys is not None and not isinstance(keys, list):
+            self._refuse(f"has the normalize_observation_keys {printable(keys)!r}, not a list of keys")
+        kept = [ACTION, *(key for key in features if keys is None or key in keys)]
+        return {kind: "IDENTITY" for key, kind in TYPES.items() if key not in kept}
 
 
 def _of_buffers(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Values]]:
@@ -189,35 +196,3 @@ def _listed(feature: Mapping[str, Json]) -> Iterator[tuple[str, Values]]:
         values = feature.get(name)
         if isinstance(values, list) and all(type(one) in (int, float) for one in values):
             yield name, np.array(values, np.float64)
-
-
-def statistics_of_set(demonstrations: DemonstrationSet, config: LeRobotConfig) -> dict[str, dict[str, Values]]:
-    """Return the statistics of demonstrations whose observation has the policy's features, in its order.
-
-    Raises:
-        ConfigurationError: They have another number of entries.
-    """
-    header = demonstrations.header
-    for what, has, needs in (
-        ("observation", len(header.vector), config.shape.obs_dim),
-        ("action", len(header.action), config.shape.act_dim),
-    ):
-        if has != needs:
-            parts = " and ".join(
-                f"{config.sizes[key]} of {key}" for key in config.sizes if (key == ACTION) == (what == ACTION)
-            )
-            raise ConfigurationError(
-                f"the demonstrations have {has} numbers in the {what}, but the policy has {needs} ({parts}); give the "
-                "set that it learned from, with a description of the keys if it has more ('vdd demos describe')"
-            )
-    columns: dict[str, Any] = {}
-    start = 0
-    for key in config.observed:
-        columns[key] = demonstrations.observation[:, start : start + config.sizes[key]]
-        start += config.sizes[key]
-    columns[ACTION] = demonstrations.action
-    found = {}
-    for key, values in columns.items():
-        mean, deviation, low, high = moments(values)
-        found[key] = {"min": low, "max": high, "mean": mean, "std": deviation}
-    return found

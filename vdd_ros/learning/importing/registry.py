@@ -59,7 +59,7 @@ IMPORTERS: Registry[Importer] = Registry(
     "importer",
     Importer,
     ConfigurationError,
-    {"lerobot": f"{__name__}:LEROBOT"},
+    {"lerobot": f"{__name__}:LEROBOT", "diffusion-policy": f"{__name__}:DIFFUSION_POLICY"},
     own_name=lambda importer: importer.name,
 )
 LEROBOT = Importer(
@@ -68,3 +68,11 @@ LEROBOT = Importer(
     summary="a DiffusionPolicy of LeRobot 0.3 to 0.6, without images",
     read=imported("vdd_ros.learning.importing.lerobot:read_lerobot"),
 )
+DIFFUSION_POLICY = Importer(
+    name="diffusion-policy",
+    label="diffusion_policy",
+    summary="a checkpoint of diffusion_policy (real-stanford), without images",
+    read=imported("vdd_ros.learning.importing.diffusion_policy:read_diffusion_policy"),
+)
+SUMMARIES = {one.name: one.summary for one in (LEROBOT, DIFFUSION_POLICY)}
+"""Of the shipped importers, by name."""
