@@ -1,11 +1,14 @@
 """The trials of a benchmark, their order, and their distribution over processes."""
 
+import argparse
+
 import pytest
 
 pytest.importorskip("torch")
 
-from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, VARIANTS, expand, expand_variants, unique
+from vdd_ros.benchmark.methods.matrix import METHODS, SOURCES, UPDATES, VARIANTS, expand, expand_variants, unique
 from vdd_ros.benchmark.methods.training import lasting_settings, make_config
+from vdd_ros.cli.benchmark.methods import _trials, add_arguments
 
 
 def test_teachers_have_one_seed_and_all_others_each() -> None:
@@ -75,3 +78,18 @@ def test_every_model_can_be_configured(name: str, backbone: str) -> None:
 def test_settings_do_not_depend_on_the_device() -> None:
     model = expand(["avoiding"], ["beso"], 1, "gpt")[0].model
     assert lasting_settings(make_config(model, "cpu", None)) == lasting_settings(make_config(model, "auto", None))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--updates"], list(UPDATES)),
+        (["--updates", "paper-data-0.5", "multi-noise-teacher-0.0"], ["paper-data-0.5", "multi-noise-teacher-0.0"]),
+    ],
+)
+def test_some_updates_can_be_compared_alone(given: list[str], expected: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--tasks", "avoiding", "--methods", "none", *given])
+    assert [trial.model.variant for trial in _trials(args) if trial.model.variant] == expected

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=_SEEDS, default=3, help="seeds of all except teachers (default: %(default)s)")
     parser.add_argument("--backbone", choices=BACKBONES, help="(default: that of the task's default preset, else gpt)")
     parser.add_argument("--ablations", action="store_true", help="also run the ablations of VDD")
-    parser.add_argument("--updates", action="store_true", help="also compare updates, gating data and weights of VDD")
+    updates = f"also compare updates, gating data and weights of VDD: some of {', '.join(UPDATES)} (none named: all)"
+    parser.add_argument("--updates", nargs="*", choices=UPDATES, metavar="UPDATE", help=updates)
     parser.add_argument("--ablation-backbone", choices=BACKBONES, default="mlp", help="(default: %(default)s)")
     parser.add_argument("--ablation-seeds", type=_SEEDS, default=1, metavar="SEEDS", help="(default: %(default)s)")
     parser.add_argument("--rollouts", type=Whole(), default=480, help="episodes of each trial (default: %(default)s)")
@@ -48,13 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     add_worker_options(parser)
     add_thread_option(parser)
-    parser.add_argument(
-        "--work",
-        type=OutputFolder,
-        default="runs/benchmark",
-        metavar="DIR",
-        help="checkpoints and policies (default: %(default)s)",
-    )
+    work = "checkpoints and policies (default: %(default)s)"
+    parser.add_argument("--work", type=OutputFolder, default="runs/benchmark", metavar="DIR", help=work)
     parser.add_argument(
         "--results",
         type=OutputFile,
@@ -97,7 +93,8 @@ def _check_arguments(args: argparse.Namespace, results: Path, report: Path) -> N
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
     methods = METHODS if "all" in args.methods else [name for name in args.methods if name != "none"]
-    variants = [*(ABLATIONS if args.ablations else ()), *(UPDATES if args.updates else ())]
+    updates = () if args.updates is None else args.updates or UPDATES
+    variants = [*(ABLATIONS if args.ablations else ()), *updates]
     varied = expand_variants(args.tasks, variants, args.ablation_seeds, args.ablation_backbone) if variants else []
     return unique([*expand(args.tasks, methods, args.seeds, args.backbone), *varied])
 
