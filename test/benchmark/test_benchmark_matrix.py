@@ -11,7 +11,7 @@ from vdd_ros.benchmark.methods.training import lasting_settings, make_config
 def test_teachers_have_one_seed_and_all_others_each() -> None:
     trials = expand(["avoiding"], METHODS, 3, "gpt")
     by_method = {name: [trial.model.seed for trial in trials if trial.method == name] for name in METHODS}
-    assert len(trials) == 10 + 7 * 3
+    assert len(trials) == 10 + 11 * 3
     assert all(seeds == ([0] if METHODS[name].steps else [0, 1, 2]) for name, seeds in by_method.items())
 
 
