@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vdd_ros.errors import ConfigurationError
 from vdd_ros.learning.checks import require_choice, require_least, require_positive
-from vdd_ros.learning.configs import BackboneConfig, FitConfig, NoiseScheme
+from vdd_ros.learning.configs import BackboneConfig, FitConfig, NoiseScheme, Optimizer
 from vdd_ros.learning.methods.configs import ConsistencyConfig
 
 
@@ -119,6 +119,7 @@ class SRPOConfig(FitConfig, BackboneConfig):
     steps: int = 1_500
     batch: int = 256
     learning_rate: float = 2e-3
+    optimizer: Optimizer = "muon"
     noise_scheme: NoiseScheme = "log-uniform"
     min_noise: float = 0.03
     max_noise: float = 1.0

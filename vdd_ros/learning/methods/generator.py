@@ -142,8 +142,7 @@ def generator_loss(
             disagreement = (pull / sigma[..., None]).square().sum(-1).mean()
         total = error
         if due:
-            detached = detach(own)
-            drawn = Generated(context, detached, guide, latent, action, sigma, noise, pull)
+            drawn = Generated(context, detach(own), guide, latent, action, sigma, noise, pull)
             total = total + update(both, teacher, drawn, config, generator)
         return total, {"disagreement": disagreement, "score_error": error.detach()}
 
