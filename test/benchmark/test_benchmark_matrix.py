@@ -14,7 +14,7 @@ from vdd_ros.cli.benchmark.methods import _trials, add_arguments
 def test_teachers_have_one_seed_and_all_others_each() -> None:
     trials = expand(["avoiding"], METHODS, 3, "gpt")
     by_method = {name: [trial.model.seed for trial in trials if trial.method == name] for name in METHODS}
-    assert len(trials) == 10 + 7 * 3
+    assert len(trials) == 10 + 11 * 3
     assert all(seeds == ([0] if METHODS[name].steps else [0, 1, 2]) for name, seeds in by_method.items())
 
 

@@ -202,6 +202,14 @@ def test_the_papers_rows_are_in_its_order_with_the_published_figures_below() -> 
     assert found[7][5] == ""
 
 
+def test_methods_without_published_figures_stand_only_in_the_tables_of_their_task() -> None:
+    trials = [record(name) for name in ("beso", "cd", "diff-instruct", "em-distil", "shortcut", "srpo", "vdd-beso")]
+    heads = ["row", "backbone", "BESO teacher, 8 steps", "CD", "VDD from BESO", "training, h"]
+    assert summary_table(paper_rows(trials))[0] == heads
+    own = [row["method"] for row in rows(methods_table(group(trials, "avoiding", "gpt")))]
+    assert own[1:6] == ["CD", "Diff-Instruct", "EM distillation", "Shortcut", "SRPO"]
+
+
 def test_each_model_of_a_row_is_trained_once(tmp_path: Path) -> None:
     """A teacher of half an hour, however it is sampled, two students of .2 h each, EM of .1 h, and one more teacher."""
     trials = [

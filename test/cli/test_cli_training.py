@@ -166,10 +166,10 @@ def test_both_are_exported_as_policies(tmp_path: Path, teacher: Path, student: P
     assert (spec.sampling_steps, spec.settings["sampler"]) == (5, "ddim")
 
 
-@pytest.mark.parametrize("method", ["vdd", "cd", "ctm", "em", "imc"])
+@pytest.mark.parametrize("method", ["vdd", "cd", "ctm", "em", "imc", "diff-instruct", "em-distil", "shortcut", "srpo"])
 def test_every_method_makes_a_policy_of_its_kind(tmp_path: Path, teacher: Path, demos: Path, method: str) -> None:
     source = ["--demos", str(demos)] if method in ("em", "imc") else ["--teacher", str(teacher)]
-    size = [] if method in ("cd", "ctm") else TINY  # a consistency model has the shape of its teacher
+    size = TINY if method in ("vdd", "em", "imc", "srpo") else []  # a one-step policy has the shape of its teacher
     argv = ["distil", "--method", method, *source, "--out", str(tmp_path / "S"), *size, "--steps", "2"]
     assert main(argv) == 0
     assert load_model(tmp_path / "S")[0].method == method

@@ -34,14 +34,21 @@ from vdd_ros.learning.methods.consistency import (
     consistency_loss,
     ctm_loss,
     distance,
+    ends_anywhere,
     start_student,
 )
+from vdd_ros.learning.methods.distiller_configs import ShortcutConfig
+from vdd_ros.learning.methods.shortcut import middle, shortcut_ends, shortcut_loss
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
 
 SHORT: dict[str, Any] = {"steps": 3, "batch": 4, "levels_per_state": 2, "discretisation": 5}
-TINY: dict[str, ConsistencyConfig] = {"cd": CDConfig(**SHORT), "ctm": CTMConfig(**SHORT)}
+TINY: dict[str, ConsistencyConfig] = {
+    "cd": CDConfig(**SHORT),
+    "ctm": CTMConfig(**SHORT),
+    "shortcut": ShortcutConfig(**SHORT),
+}
 METHODS = tuple(TINY)
-CONDITIONS = {"cd": 1, "ctm": 2}
+CONDITIONS = {"cd": 1, "ctm": 2, "shortcut": 2}
 SIGMA_MAX = 3.0
 
 
@@ -170,11 +177,12 @@ def untrained(kind: str, backbone: Backbone) -> OneStepModel:
         ("huber_width", 0.0, "huber_width is 0.0; it must be finite and above 0"),
         ("to_clean", 1.5, "to_clean is 1.5; it must be between 0 and 1"),
         ("target_decay", 1.0, "target_decay is 1.0; it must be at least 0 and below 1"),
+        ("bootstrap", 1.0, "bootstrap is 1.0; it must be above 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        dataclasses.replace(TINY["ctm"], **{field: value})  # type: ignore[arg-type]
+        dataclasses.replace(TINY["shortcut" if field == "bootstrap" else "ctm"], **{field: value})  # type: ignore[arg-type]
 
 
 # Levels and the teacher's ODE
@@ -318,6 +326,10 @@ class ExactModel(nn.Module):
         moved = self.line.moved(action[..., 0], sigma, below.expand(sigma.shape))
         return (moved + self.offset * (sigma - below))[..., None]
 
+    def predict_clean(self, context: Tensor, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
+        keep = (below / sigma)[..., None]
+        return (self.jump(context, action, sigma, below) - keep * action) / (1 - keep)
+
 
 def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     """Return CD's loss and its gradient for a model that jumps exactly, plus an offset."""
@@ -326,7 +338,9 @@ def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     both = StudentWithTarget(student)  # type: ignore[arg-type]
     config = CDConfig(batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
     teacher = exact_teacher(MIXTURE)
-    value, _ = consistency_loss(both, teacher, windows(MIXTURE), config, cd_loss)(torch.Generator().manual_seed(0), 0)
+    value, _ = consistency_loss(both, teacher, windows(MIXTURE), config, cd_loss, ends_anywhere(1.0))(
+        torch.Generator().manual_seed(0), 0
+    )
     value.backward()
     return float(value.detach()), float(student.offset.grad)  # type: ignore[arg-type]
 
@@ -340,6 +354,47 @@ def test_cd_is_minimal_at_the_exact_consistency_function() -> None:
     wrong = cd_at_the_solution(80, offset=0.3)
     assert wrong[0] > 10 * fine[0]
     assert wrong[1] > 0
+
+
+def shortcut_at_the_solution(levels: int, offset: float = 0.0, bootstrap: float = 0.5) -> tuple[float, float]:
+    """Return the shortcut's loss and its gradient for a model that jumps exactly, plus an offset."""
+    torch.manual_seed(0)
+    both = StudentWithTarget(student := ExactModel(MIXTURE, offset))  # type: ignore[arg-type]
+    config = ShortcutConfig(batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
+    ends, teacher = shortcut_ends(bootstrap), exact_teacher(MIXTURE)
+    loss = consistency_loss(both, teacher, windows(MIXTURE), config, shortcut_loss, ends)
+    value, _ = loss(torch.Generator().manual_seed(0), 0)
+    value.backward()
+    return float(value.detach()), float(student.offset.grad)  # type: ignore[arg-type]
+
+
+def test_a_shortcut_is_minimal_at_the_exact_jumps() -> None:
+    """Jumps over several levels agree exactly; those over one as the teacher's solver is exact."""
+    assert shortcut_at_the_solution(16, bootstrap=1.0)[0] < 1e-8
+    coarse, fine = shortcut_at_the_solution(16), shortcut_at_the_solution(128)
+    assert fine[0] < coarse[0] / 20
+    wrong = shortcut_at_the_solution(128, offset=0.3)
+    assert wrong[0] > 10 * fine[0]
+    assert wrong[1] > 10 * abs(fine[1])
+
+
+@pytest.mark.parametrize("last", [2, 3, 8, 11, 16])
+def test_a_shortcuts_jumps_are_two_of_half_their_span_and_reach_every_level(last: int) -> None:
+    start, end = shortcut_ends(0.5)(last + 1, (1_000, 40), torch.Generator().manual_seed(0))
+    rest, spans = middle(start, end, last + 1), [2**power for power in range(last.bit_length() + 1)]
+    assert ((start >= 1) & (start <= last) & (end >= 0)).all()
+    one = start - end == 1
+    assert float(one.float().mean()) == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(rest[one], end[one])
+    assert torch.isin(start - rest, torch.tensor(spans)).all()
+    assert ((end == 0) | (start - end == 2 * (start - rest)) | one).all()
+    assert (rest >= end).all()
+    longest = (start == last) & (end == 0)
+    assert longest.any(), "a sample is one of the jumps"
+    known = {(int(a), int(b)) for a, b in zip(start.flatten(), end.flatten(), strict=True)}
+    halves = {(int(a), int(b)) for a, b in zip(start.flatten(), rest.flatten(), strict=True)}
+    halves |= {(int(a), int(b)) for a, b in zip(rest.flatten(), end.flatten(), strict=True) if a > b}
+    assert halves <= known, "every half is learned too"
 
 
 def test_the_distance_is_a_square_near_and_a_length_far() -> None:
@@ -359,10 +414,13 @@ def trained(line: Line, method: str, steps: int = 600, **settings: object) -> On
     teacher = exact_teacher(line)
     both = StudentWithTarget(start_student(teacher, config, CONDITIONS[method]))
     loss: LossFunction
-    if isinstance(config, CTMConfig):
-        loss = consistency_loss(both, teacher, windows(line), config, ctm_loss, config.to_clean)
+    if isinstance(config, ShortcutConfig):
+        ends = shortcut_ends(config.bootstrap)
+        loss = consistency_loss(both, teacher, windows(line), config, shortcut_loss, ends)
+    elif isinstance(config, CTMConfig):
+        loss = consistency_loss(both, teacher, windows(line), config, ctm_loss, ends_anywhere(config.to_clean))
     else:
-        loss = consistency_loss(both, teacher, windows(line), config, cd_loss)
+        loss = consistency_loss(both, teacher, windows(line), config, cd_loss, ends_anywhere(1.0))
     optimizer = torch.optim.Adam(both.student.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(0)
@@ -378,7 +436,7 @@ def trained(line: Line, method: str, steps: int = 600, **settings: object) -> On
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_step_samples_are_the_teachers(method: str) -> None:
-    model = trained(MIXTURE, method)
+    model = trained(MIXTURE, method, steps=1_200 if method == "shortcut" else 600)
     noise = torch.special.ndtri((torch.arange(2_000) + 0.5) / 2_000)
     sample = model.sample(model.encode(torch.zeros(1, 1, 1)), noise[None, :, None])[0, :, 0]
     exact = MIXTURE.moved(SIGMA_MAX * noise, torch.full((2_000,), SIGMA_MAX), torch.zeros(2_000))

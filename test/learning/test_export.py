@@ -28,6 +28,7 @@ from vdd_ros.learning.fit.checkpoint import CheckpointMetadata, load_model, mode
 from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import DIFFUSION, MIXTURE, ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, CTMConfig, DistilConfig, ExportConfig, TrainConfig
+from vdd_ros.learning.methods.distiller_configs import DiffInstructConfig, EMDistilConfig, ShortcutConfig
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 from vdd_ros.policy.spec import PolicySpec
 
@@ -363,7 +364,13 @@ def test_experts_at_the_limits_are_reported(tmp_path: Path, student: Path) -> No
     assert OnnxPolicy.load(tmp_path / "far.onnx").mixture(observation, goal).clipped.all()
 
 
-CONSISTENCY = {"cd": CDConfig, "ctm": CTMConfig}
+CONSISTENCY = {
+    "cd": CDConfig,
+    "ctm": CTMConfig,
+    "shortcut": ShortcutConfig,
+    "diff-instruct": DiffInstructConfig,
+    "em-distil": EMDistilConfig,
+}
 
 
 @pytest.mark.parametrize("method", CONSISTENCY)

@@ -68,7 +68,17 @@ def test_what_cannot_be_offered_is_named_and_the_rest_is_usable(
         assert main(["distil", "--method", "odd", "--out", "S", "--teacher", "T"]) == 2
         assert problem in capsys.readouterr().err
         methods, broken = offered_methods()
-        assert [one.name for one in methods] == ["vdd", "cd", "ctm", "em", "imc"]
+        assert [one.name for one in methods] == [
+            "vdd",
+            "cd",
+            "ctm",
+            "em",
+            "imc",
+            "diff-instruct",
+            "em-distil",
+            "shortcut",
+            "srpo",
+        ]
         assert list(broken) == ["odd"]
 
 

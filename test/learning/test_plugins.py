@@ -177,7 +177,7 @@ def test_their_options_are_distinguished_from_those_of_others(
         main(["distil", "--help"])
     words = " ".join(capsys.readouterr().out.split())
     assert "settings of cloning: --teacher-draws INT actions that the teacher draws at each state (default: 4)" in words
-    assert "settings of vdd, em, imc, cloning: --backbone" in words
+    assert "settings of vdd, em, imc, srpo, cloning: --backbone" in words
     assert main(["distil", "--out", str(tmp_path / "S"), "--teacher", "T", "--teacher-draws", "3"]) == 2
     assert "'vdd' does not have these options: --teacher-draws belongs to cloning; omit them" in capsys.readouterr().err
 
@@ -235,7 +235,7 @@ def test_they_conform(installed: None) -> None:
     check_teacher(TEACHERS.get("root"))
 
 
-@pytest.mark.parametrize("name", ["vdd", "cd", "ctm", "em", "imc"])
+@pytest.mark.parametrize("name", ["vdd", "cd", "ctm", "em", "imc", "diff-instruct", "em-distil", "shortcut", "srpo"])
 def test_the_methods_that_ship_conform(name: str) -> None:
     check_method(METHODS.get(name))
 

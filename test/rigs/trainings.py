@@ -7,13 +7,13 @@ from vdd_ros.data.demonstrations import DemonstrationSet
 from vdd_ros.learning.fit.metadata import CheckpointMetadata
 from vdd_ros.learning.methods.configs import (
     ConsistencyConfig,
-    CTMConfig,
     DistilConfig,
     EMConfig,
     IMCConfig,
     TrainConfig,
 )
-from vdd_ros.learning.methods.registry import METHODS, teacher_method
+from vdd_ros.learning.methods.distiller_configs import GeneratorConfig
+from vdd_ros.learning.methods.registry import METHODS, all_methods, teacher_method
 from vdd_ros.learning.methods.trainer import Trainer
 
 
@@ -32,10 +32,14 @@ def distil(
 
 
 def distil_consistency(
-    teacher: Path, demonstrations: DemonstrationSet, folder: Path, config: ConsistencyConfig, **where: Any
+    teacher: Path,
+    demonstrations: DemonstrationSet,
+    folder: Path,
+    config: ConsistencyConfig | GeneratorConfig,
+    **where: Any,
 ) -> CheckpointMetadata:
-    """Distil a one-step policy by CD or CTM, as the settings are; as `train_teacher`."""
-    method = METHODS.get("ctm" if isinstance(config, CTMConfig) else "cd")
+    """Distil a one-step policy by the method whose settings these are; as `train_teacher`."""
+    method = next(one for one in all_methods() if one.config is type(config))
     return Trainer(method, config).run(demonstrations, folder, teacher=teacher, **where)
 
 

@@ -1,4 +1,4 @@
-"""`vdd distil`: a policy from a teacher (VDD, CD, CTM) or from demonstrations (EM, IMC)."""
+"""`vdd distil`: a policy from a teacher (VDD, CD, CTM and others) or from demonstrations (EM, IMC)."""
 
 import argparse
 from pathlib import Path

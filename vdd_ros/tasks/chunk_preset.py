@@ -13,7 +13,7 @@ def chunked_mlp(
 
     Args:
         teacher_steps: Training steps of the teacher.
-        vdd_steps: Steps of VDD and CTM; CD, whose steps take half as long, has twice as many.
+        vdd_steps: Steps of VDD and of the other distillers; CD, whose steps take half as long, has twice as many.
         mixture_steps: Steps of EM and IMC, which learn from demonstrations.
         observation_noise: Deviation of the noise on observations, in standardised units.
     """
@@ -28,7 +28,8 @@ def chunked_mlp(
         "train": {**size, **windows, "levels_per_state": 1, "steps": teacher_steps},
         "vdd": {**mixture, "steps": vdd_steps, "pool_copies": 1, "pool_samples": 2},
         "cd": {**jumps, "steps": 2 * vdd_steps},
-        "ctm": {**jumps, "steps": vdd_steps},
+        **{name: {**jumps, "steps": vdd_steps} for name in ("ctm", "shortcut", "diff-instruct", "em-distil")},
+        "srpo": {**size, "layers": 3, "steps": vdd_steps},
         "em": from_data,
         "imc": {**from_data, "eta": float(chunk)},  # the usual one for each action of a chunk
     }

@@ -15,6 +15,7 @@ from vdd_ros.learning.fit.training_loop import LossFunction
 from vdd_ros.learning.fit.windows import Windows
 from vdd_ros.learning.kinds import ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig
+from vdd_ros.learning.methods.distiller_configs import GeneratorConfig
 from vdd_ros.learning.methods.sources import TeacherSource, with_noise
 from vdd_ros.learning.networks.backbones import Context, NetworkConfig
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel, interpolate
@@ -57,23 +58,33 @@ class NoisedBatch:
     end: Tensor
 
 
+Ends = Callable[[int, tuple[int, int], torch.Generator], tuple[Tensor, Tensor]]
+"""Draws the indices of levels at which jumps start and end, given the number of levels and a shape (B, S)."""
 Loss = Callable[[StudentWithTarget, Teacher, Tensor, NoisedBatch, Config], tuple[Tensor, dict[str, Tensor]]]
 
 
 def cd_job(source: TeacherSource, config: CDConfig) -> TrainingJob:
     """Return a one-step policy that jumps to clean actions, and its loss."""
     both = StudentWithTarget(start_student(source.teacher, config, conditions=1))
-    return _job(both, source, config, consistency_loss(both, source.teacher, source.windows, config, cd_loss))
+    return consistency_job(
+        both,
+        source,
+        config,
+        consistency_loss(both, source.teacher, source.windows, config, cd_loss, ends_anywhere(1.0)),
+    )
 
 
 def ctm_job(source: TeacherSource, config: CTMConfig) -> TrainingJob:
     """Return a one-step policy conditioned on the level to jump to, and its loss."""
     both = StudentWithTarget(start_student(source.teacher, config, conditions=2))
-    loss = consistency_loss(both, source.teacher, source.windows, config, ctm_loss, config.to_clean)
-    return _job(both, source, config, loss)
+    loss = consistency_loss(both, source.teacher, source.windows, config, ctm_loss, ends_anywhere(config.to_clean))
+    return consistency_job(both, source, config, loss)
 
 
-def _job(both: StudentWithTarget, source: TeacherSource, config: ConsistencyConfig, loss: LossFunction) -> TrainingJob:
+def consistency_job(
+    both: StudentWithTarget, source: TeacherSource, config: ConsistencyConfig, loss: LossFunction
+) -> TrainingJob:
+    """Return the training of a student that a target network follows."""
     return TrainingJob(
         both,
         loss,
@@ -84,8 +95,12 @@ def _job(both: StudentWithTarget, source: TeacherSource, config: ConsistencyConf
     )
 
 
-def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) -> OneStepModel:
+def start_student(
+    teacher: Teacher, config: ConsistencyConfig | GeneratorConfig, conditions: int, highest: float | None = None
+) -> OneStepModel:
     """Build a student conditioned on `conditions` noise levels, on the teacher's device.
+
+    Its actions start from noise of the level `highest`; None for the teacher's highest.
 
     The network of an EDM teacher, such as BESO, estimates the same thing as the student's, so the student starts as
     its denoiser. A DDPM's estimates the noise, which times its highest level would drown the action: its last layer is
@@ -94,14 +109,14 @@ def start_student(teacher: Teacher, config: ConsistencyConfig, conditions: int) 
     Raises:
         ConfigurationError: The teacher's network has another architecture.
     """
-    lowest, highest = teacher.sigma_range
+    lowest = teacher.sigma_range[0]
     deviation = teacher.preconditioning.edm_deviation
     shared = {field.name: getattr(teacher.config, field.name) for field in fields(NetworkConfig)}
     shape = OneStepConfig(
         **{**shared, "dropout": 0.0},
         conditions=conditions,
         sigma_min=lowest,
-        sigma_max=highest,
+        sigma_max=teacher.sigma_range[1] if highest is None else highest,
         sigma_data=1.0 if deviation is None else deviation,
     )
     student = ONE_STEP.new(shape)
@@ -118,17 +133,17 @@ def consistency_loss(
     windows: Windows,
     config: Config,
     jump: Loss[Config],
-    to_clean: float = 1.0,
+    ends: Ends,
 ) -> LossFunction:
-    """Return the loss of one step of either method.
+    """Return the loss of one step of a method.
 
     Args:
         both: Student and target.
         teacher: Frozen.
         windows: Training pairs.
         config: Settings.
-        jump: Loss of a batch, `cd_loss` or `ctm_loss`.
-        to_clean: Share of the jumps that end in clean actions.
+        jump: Loss of a batch, such as `cd_loss` or `ctm_loss`.
+        ends: Draws the levels of the jumps, such as `ends_anywhere`.
     """
     levels = trajectory_levels(teacher, config.discretisation)
 
@@ -138,10 +153,7 @@ def consistency_loss(
         observation = with_noise(windows.observation[index], config.observation_noise, generator)
         goal = windows.draw_goals(index, generator)
         clean = windows.action[index, None]
-        start = torch.randint(
-            1, len(levels), (config.batch, config.levels_per_state), generator=generator, device=device
-        )
-        part, choice = torch.rand((2, *start.shape), generator=generator, device=device)
+        start, end = ends(len(levels), (config.batch, config.levels_per_state), generator)
         noise = torch.randn((*start.shape, clean.shape[-1]), generator=generator, device=device)
         with torch.no_grad():
             target, guide = both.target.encode(observation, goal), teacher.encode(observation, goal)
@@ -152,11 +164,22 @@ def consistency_loss(
             clean=clean,
             noisy=clean + levels[start][..., None] * noise,
             start=start,
-            end=torch.where(choice < to_clean, 0, (part * start).long()),
+            end=end,
         )
         return jump(both, teacher, levels, noised, config)
 
     return loss
+
+
+def ends_anywhere(to_clean: float) -> Ends:
+    """Return what draws jumps from any level above 0: a share `to_clean` to 0, the others to a random lower level."""
+
+    def draw(levels: int, shape: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        start = torch.randint(1, levels, shape, generator=generator, device=generator.device)
+        part, choice = torch.rand((2, *shape), generator=generator, device=generator.device)
+        return start, torch.where(choice < to_clean, 0, (part * start).long())
+
+    return draw
 
 
 def cd_loss(

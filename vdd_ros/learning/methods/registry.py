@@ -97,12 +97,13 @@ def teacher_method(kind: str) -> Method:
 
 
 _SHIPPED = "vdd_ros.learning.methods.shipped"
+_NAMES = ("vdd", "cd", "ctm", "em", "imc", "diff-instruct", "em-distil", "shortcut", "srpo")
 METHODS: Registry[Method] = Registry(
     "vdd_ros.methods",
     "method",
     Method,
     ConfigurationError,
-    {name: f"{_SHIPPED}:{name.upper()}" for name in ("vdd", "cd", "ctm", "em", "imc")},
+    {name: f"{_SHIPPED}:{name.upper().replace('-', '_')}" for name in _NAMES},
     own_name=lambda method: method.name,
 )
 

@@ -1,6 +1,12 @@
 """The methods that ship with vdd_ros."""
 
 from vdd_ros.learning.methods.configs import CDConfig, CTMConfig, DistilConfig, EMConfig, IMCConfig
+from vdd_ros.learning.methods.distiller_configs import (
+    DiffInstructConfig,
+    EMDistilConfig,
+    ShortcutConfig,
+    SRPOConfig,
+)
 from vdd_ros.learning.methods.presets import MIXTURE_PRESETS, VDD_PRESETS
 from vdd_ros.learning.methods.registry import Method
 from vdd_ros.registry import imported
@@ -52,4 +58,40 @@ IMC = Method(
     config=IMCConfig,
     make=imported("vdd_ros.learning.methods.maximum_likelihood:mixture_job"),
     presets=MIXTURE_PRESETS,
+)
+DIFF_INSTRUCT = Method(
+    name="diff-instruct",
+    label="Diff-Instruct",
+    summary="one-step generator by a learned score",
+    structure="one_step",
+    trains_from="teacher",
+    config=DiffInstructConfig,
+    make=imported("vdd_ros.learning.methods.diff_instruct:diff_instruct_job"),
+)
+EM_DISTIL = Method(
+    name="em-distil",
+    label="EM distillation",
+    summary="one-step generator by maximum likelihood",
+    structure="one_step",
+    trains_from="teacher",
+    config=EMDistilConfig,
+    make=imported("vdd_ros.learning.methods.em_distil:em_distil_job"),
+)
+SHORTCUT = Method(
+    name="shortcut",
+    label="Shortcut",
+    summary="shortcut model",
+    structure="one_step",
+    trains_from="teacher",
+    config=ShortcutConfig,
+    make=imported("vdd_ros.learning.methods.shortcut:shortcut_job"),
+)
+SRPO = Method(
+    name="srpo",
+    label="SRPO",
+    summary="score regularised policy optimisation, one action",
+    structure="mixture",
+    trains_from="teacher",
+    config=SRPOConfig,
+    make=imported("vdd_ros.learning.methods.srpo:srpo_job"),
 )

@@ -58,15 +58,18 @@ class OneStepModel(nn.Module):
         return self.network.encode(observation, goal)
 
     def sample(self, context: Context, noise: Tensor) -> Tensor:
-        """Turn noise into actions in one pass.
+        """Turn noise into actions within the limits, in one pass; as `generate`."""
+        return torch.clamp(self.generate(context, noise), self.action_low, self.action_high)
+
+    def generate(self, context: Context, noise: Tensor) -> Tensor:
+        """Turn noise into actions in one pass, without the limits.
 
         Args:
             context: From `encode`.
             noise: (B, S, D) standard normal.
         """
         highest = torch.full((1, 1), self.config.sigma_max, device=noise.device)
-        clean = self.predict_clean(context, self.config.sigma_max * noise, highest, torch.zeros_like(highest))
-        return torch.clamp(clean, self.action_low, self.action_high)
+        return self.predict_clean(context, self.config.sigma_max * noise, highest, torch.zeros_like(highest))
 
     def jump(self, context: Context, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
         """Jump to a lower noise level: the `f` of CD, which goes to 0, and CTM's `G` (Kim et al. 2024).
