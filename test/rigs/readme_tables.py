@@ -1,4 +1,4 @@
-"""The tables of README.md, docs/install.md, docs/latency.md and docs/your_robot.md, made from results/.
+"""The tables of README.md, docs/install.md, docs/latency.md, docs/method.md and docs/your_robot.md, made from results/.
 
 `python test/rigs/readme_tables.py` prints them; test_readme_tables.py holds the pages against them.
 """
@@ -10,7 +10,8 @@ from checkout import CHECKOUT
 
 from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.benchmark.methods.summary import Groups, group
-from vdd_ros.benchmark.methods.tables import methods_table
+from vdd_ros.benchmark.methods.tables import methods_table, updates_table
+from vdd_ros.benchmark.methods.updates import update_rows
 
 RESULTS = CHECKOUT / "results" / "avoiding.json"
 PROVIDERS = CHECKOUT / "results" / "providers.json"
@@ -34,6 +35,11 @@ def load_groups() -> Groups:
 def quality_table() -> str:
     """Return success and entropy of the teachers, VDD and its baselines."""
     return methods_table({name: found for name, found in load_groups().items() if name in [(n, None) for n in SHOWN]})
+
+
+def update_table() -> str:
+    """Return success and entropy of each update of VDD, by task."""
+    return updates_table(update_rows(read_results(CELLS)))
 
 
 def headline() -> str:
@@ -176,6 +182,7 @@ TABLES = {
         latency_table,
         latency_summary,
         lever_table,
+        update_table,
         providers_table,
         tutorial_table,
         tutorial_summary,

@@ -11,7 +11,7 @@ from run_tutorial import tutorial
 from vdd_ros.benchmark.methods.results import read_results
 from vdd_ros.policy.onnx_policy import OnnxPolicy
 
-QUOTING = ("README.md", "docs/install.md", "docs/latency.md", "docs/your_robot.md")
+QUOTING = ("README.md", "docs/install.md", "docs/latency.md", "docs/method.md", "docs/your_robot.md")
 PAGES = "\n".join((CHECKOUT / page).read_text(encoding="utf-8") for page in QUOTING)
 SHIPPED = ("student", "teacher")
 FILES = sorted(file.name for file in (CHECKOUT / "models").glob("*.onnx"))
