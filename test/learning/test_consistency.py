@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from torch import Tensor, nn
+from exact_lines import GAUSSIAN, MIXTURE, SIGMA_MAX, ExactModel, Line, exact_teacher, shape, windows
 from toy_targets import small_demonstrations
 from trainings import distil_consistency, train_teacher
 
@@ -22,10 +22,10 @@ from vdd_ros.errors import CheckpointError, ConfigurationError
 from vdd_ros.learning.configs import Backbone, Solver
 from vdd_ros.learning.diffusion.levels import LevelGrid
 from vdd_ros.learning.diffusion.probability_flow import integrate, path_down, trajectory_levels
-from vdd_ros.learning.diffusion.teacher import Teacher, TeacherConfig
+from vdd_ros.learning.diffusion.teacher import Teacher
 from vdd_ros.learning.fit.checkpoint import model_sha256
 from vdd_ros.learning.fit.training_loop import LossFunction
-from vdd_ros.learning.fit.windows import Statistics, Windows
+from vdd_ros.learning.fit.windows import Statistics
 from vdd_ros.learning.kinds import ONE_STEP
 from vdd_ros.learning.methods.configs import CDConfig, ConsistencyConfig, CTMConfig, TrainConfig
 from vdd_ros.learning.methods.consistency import (
@@ -38,7 +38,7 @@ from vdd_ros.learning.methods.consistency import (
     start_student,
 )
 from vdd_ros.learning.methods.distiller_configs import ShortcutConfig
-from vdd_ros.learning.methods.shortcut import middle, shortcut_ends, shortcut_loss
+from vdd_ros.learning.methods.shortcut import shortcut_ends, shortcut_loss
 from vdd_ros.learning.students.one_step import OneStepConfig, OneStepModel
 
 SHORT: dict[str, Any] = {"steps": 3, "batch": 4, "levels_per_state": 2, "discretisation": 5}
@@ -49,92 +49,6 @@ TINY: dict[str, ConsistencyConfig] = {
 }
 METHODS = tuple(TINY)
 CONDITIONS = {"cd": 1, "ctm": 2, "shortcut": 2}
-SIGMA_MAX = 3.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """A mixture of Gaussians on a line: weights, means and deviations, each (K,)."""
-
-    weights: Tensor
-    means: Tensor
-    deviations: Tensor
-
-    def deviation(self, sigma: Tensor) -> Tensor:
-        return (self.deviations**2 + sigma[..., None] ** 2).sqrt()
-
-    def denoised(self, action: Tensor, sigma: Tensor) -> Tensor:
-        """Return the posterior mean of clean actions; both (...)."""
-        offset, wide = action[..., None] - self.means, self.deviation(sigma)
-        share = (self.weights.log() - wide.log() - 0.5 * (offset / wide) ** 2).softmax(-1)
-        return (share * (self.means + offset * (self.deviations / wide) ** 2)).sum(-1)
-
-    def moved(self, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
-        """Return where the ODE moves actions from one level to another, by bisection for the quantile; all (...)."""
-
-        def mass(value: Tensor, level: Tensor) -> Tensor:
-            return (self.weights * torch.special.ndtr((value[..., None] - self.means) / self.deviation(level))).sum(-1)
-
-        wanted = mass(action.double(), sigma.double())
-        low, high = torch.full_like(wanted, -40.0), torch.full_like(wanted, 40.0)
-        for _ in range(60):
-            middle = (low + high) / 2
-            short = mass(middle, below.double()) < wanted
-            low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-        return ((low + high) / 2).to(action)
-
-    def draw(self, count: int) -> Tensor:
-        which = torch.multinomial(self.weights, count, replacement=True)
-        return self.means[which] + self.deviations[which] * torch.randn(count)
-
-
-GAUSSIAN = Line(torch.tensor([1.0]), torch.tensor([0.4]), torch.tensor([0.6]))
-MIXTURE = Line(torch.tensor([0.3, 0.7]), torch.tensor([-1.0, 0.8]), torch.tensor([0.2, 0.3]))
-
-
-class ExactNetwork(nn.Module):
-    """Answers as a BESO teacher's network that has learnt a `Line`, whatever the observation."""
-
-    def __init__(self, line: Line, data: float) -> None:
-        super().__init__()
-        self.line = line
-        self.data = data
-
-    def encode(self, observation: Tensor, goal: Tensor | None) -> Tensor:
-        return torch.zeros(len(observation), 1)
-
-    def forward(self, context: Tensor, scaled: Tensor, condition: Tensor) -> Tensor:
-        sigma = (4 * condition).exp()
-        total = sigma**2 + self.data**2
-        action = scaled * total.sqrt()
-        denoised = self.line.denoised(action[..., 0], sigma[..., 0].expand(action.shape[:-1]))[..., None]
-        return (denoised - self.data**2 / total * action) / (sigma * self.data * total.rsqrt())
-
-
-def shape(kind: str = "beso", backbone: Backbone = "mlp") -> TeacherConfig:
-    return TeacherConfig(
-        kind=kind,
-        history=1,
-        obs_dim=1,
-        horizon=1,
-        act_dim=1,
-        backbone=backbone,
-        width=32,
-        layers=2,
-        octaves=1,
-        sigma_max=SIGMA_MAX,
-    )
-
-
-def exact_teacher(line: Line) -> Teacher:
-    teacher = Teacher(shape())
-    teacher.network = ExactNetwork(line, teacher.config.sigma_data)
-    return teacher.requires_grad_(False)
-
-
-def windows(line: Line, count: int = 2_000) -> Windows:
-    numbers = torch.arange(count)
-    return Windows(torch.zeros(count, 1, 1), line.draw(count)[:, None], torch.zeros(count, 1), numbers, numbers, 0)
 
 
 def untrained(kind: str, backbone: Backbone) -> OneStepModel:
@@ -311,26 +225,6 @@ def test_of_a_ddpm_teacher_all_but_the_last_layer_is_taken_over() -> None:
 # The losses
 
 
-class ExactModel(nn.Module):
-    """Jumps like the ODE of a `Line`, plus an offset that fades out towards 0."""
-
-    def __init__(self, line: Line, offset: float) -> None:
-        super().__init__()
-        self.line = line
-        self.offset = nn.Parameter(torch.tensor(offset))
-
-    def encode(self, observation: Tensor, goal: Tensor | None = None) -> Tensor:
-        return torch.zeros(len(observation), 1)
-
-    def jump(self, context: Tensor, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
-        moved = self.line.moved(action[..., 0], sigma, below.expand(sigma.shape))
-        return (moved + self.offset * (sigma - below))[..., None]
-
-    def predict_clean(self, context: Tensor, action: Tensor, sigma: Tensor, below: Tensor) -> Tensor:
-        keep = (below / sigma)[..., None]
-        return (self.jump(context, action, sigma, below) - keep * action) / (1 - keep)
-
-
 def cd_at_the_solution(levels: int, offset: float = 0.0) -> tuple[float, float]:
     """Return CD's loss and its gradient for a model that jumps exactly, plus an offset."""
     torch.manual_seed(0)
@@ -354,47 +248,6 @@ def test_cd_is_minimal_at_the_exact_consistency_function() -> None:
     wrong = cd_at_the_solution(80, offset=0.3)
     assert wrong[0] > 10 * fine[0]
     assert wrong[1] > 0
-
-
-def shortcut_at_the_solution(levels: int, offset: float = 0.0, bootstrap: float = 0.5) -> tuple[float, float]:
-    """Return the shortcut's loss and its gradient for a model that jumps exactly, plus an offset."""
-    torch.manual_seed(0)
-    both = StudentWithTarget(student := ExactModel(MIXTURE, offset))  # type: ignore[arg-type]
-    config = ShortcutConfig(batch=4_000, discretisation=levels, metric="l2", observation_noise=0.0)
-    ends, teacher = shortcut_ends(bootstrap), exact_teacher(MIXTURE)
-    loss = consistency_loss(both, teacher, windows(MIXTURE), config, shortcut_loss, ends)
-    value, _ = loss(torch.Generator().manual_seed(0), 0)
-    value.backward()
-    return float(value.detach()), float(student.offset.grad)  # type: ignore[arg-type]
-
-
-def test_a_shortcut_is_minimal_at_the_exact_jumps() -> None:
-    """Jumps over several levels agree exactly; those over one as the teacher's solver is exact."""
-    assert shortcut_at_the_solution(16, bootstrap=1.0)[0] < 1e-8
-    coarse, fine = shortcut_at_the_solution(16), shortcut_at_the_solution(128)
-    assert fine[0] < coarse[0] / 20
-    wrong = shortcut_at_the_solution(128, offset=0.3)
-    assert wrong[0] > 10 * fine[0]
-    assert wrong[1] > 10 * abs(fine[1])
-
-
-@pytest.mark.parametrize("last", [2, 3, 8, 11, 16])
-def test_a_shortcuts_jumps_are_two_of_half_their_span_and_reach_every_level(last: int) -> None:
-    start, end = shortcut_ends(0.5)(last + 1, (1_000, 40), torch.Generator().manual_seed(0))
-    rest, spans = middle(start, end, last + 1), [2**power for power in range(last.bit_length() + 1)]
-    assert ((start >= 1) & (start <= last) & (end >= 0)).all()
-    one = start - end == 1
-    assert float(one.float().mean()) == pytest.approx(0.5, abs=0.02)
-    assert torch.equal(rest[one], end[one])
-    assert torch.isin(start - rest, torch.tensor(spans)).all()
-    assert ((end == 0) | (start - end == 2 * (start - rest)) | one).all()
-    assert (rest >= end).all()
-    longest = (start == last) & (end == 0)
-    assert longest.any(), "a sample is one of the jumps"
-    known = {(int(a), int(b)) for a, b in zip(start.flatten(), end.flatten(), strict=True)}
-    halves = {(int(a), int(b)) for a, b in zip(start.flatten(), rest.flatten(), strict=True)}
-    halves |= {(int(a), int(b)) for a, b in zip(rest.flatten(), end.flatten(), strict=True) if a > b}
-    assert halves <= known, "every half is learned too"
 
 
 def test_the_distance_is_a_square_near_and_a_length_far() -> None:
